@@ -1,0 +1,1 @@
+"""What is learned, and what poems obey: bundles, encoders, poets and prosody."""

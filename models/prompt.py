@@ -1,0 +1,65 @@
+"""The prompt: how form, keywords and the lines so far are written for a poet.
+
+Shared by training and serving; a bundle's manifest carries the template its poet was trained with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from models.prosody import FORMS, Form
+
+
+class PromptTooLong(ValueError):
+    """Keywords and lines need more tokens than the poet was made for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptTemplate:
+    """The recipe of the original work with a control token for the form in front.
+
+    Attributes:
+        prompt: what the poet reads first; `{form}` and `{keywords}` are filled in.
+        line: how each finished line is appended; `{line}` is filled in.
+        close: what follows the lines so far (T5 encoders read it; empty for GPT2).
+        keyword_separator: between two keywords.
+        forms: control token of each form; forms that are not named get none.
+        max_tokens: the longest sequence the poet reads and writes, in tokens.
+    """
+
+    prompt: str = "[CLS]{form}关键词：{keywords}[EOS]"
+    line: str = "{line}[EOS]"
+    close: str = ""
+    keyword_separator: str = " "
+    forms: Mapping[str, str] = field(default_factory=lambda: {name: f"[{name.upper()}]" for name in FORMS})
+    max_tokens: int = 128
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> PromptTemplate:
+        """Read the `prompt` entry of a poet's manifest. Raises TypeError on unknown fields."""
+        return cls(**manifest["prompt"])
+
+    def to_manifest(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def render(self, keywords: Sequence[str], *, form: Form | None, lines: Iterable[str] = ()) -> str:
+        """The text to tokenize; with `form` None the control token is left out."""
+        control = self.forms.get(form.name, "") if form else ""
+        head = self.prompt.format(form=control, keywords=self.keyword_separator.join(keywords))
+        return head + "".join(self.line.format(line=line) for line in lines) + self.close
+
+
+def select_keywords(keywords: Sequence[str], form: Form) -> list[str]:
+    """The keywords that go into the prompt: at most one a line, as in training, best first.
+
+    Words that share a character with a better one wait until the others have had their place, so that
+    瀑布 飞瀑 飞泉 does not fill the poem with one idea.
+    """
+    fresh: list[str] = []
+    repeating: list[str] = []
+    for keyword in dict.fromkeys(keywords):
+        used = set("".join(fresh))
+        (repeating if used & set(keyword) else fresh).append(keyword)
+    return [*fresh, *repeating][: form.lines]

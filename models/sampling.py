@@ -1,0 +1,85 @@
+"""From logits to token ids: temperature, top-k, top-p, seeded per row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_MAX_TEMPERATURE = 2.0
+_MAX_SEED = 2**63 - 1
+
+
+class InvalidOption(ValueError):
+    """An option outside its limits; the message names the option and the limits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a token is drawn.
+
+    Attributes:
+        temperature: 0 takes the likeliest token always; up to 2.
+        top_p: smallest set of likeliest tokens with this much probability, in (0, 1]; 1 is off.
+        top_k: the k likeliest tokens; 0 is off.
+
+    Raises InvalidOption.
+    """
+
+    temperature: float = 0.8
+    top_p: float = 0.9
+    top_k: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.temperature <= _MAX_TEMPERATURE:
+            raise InvalidOption(f"temperature must be from 0 to {_MAX_TEMPERATURE}, not {self.temperature}")
+        if not 0.0 < self.top_p <= 1.0:
+            raise InvalidOption(f"top_p must be above 0 and at most 1, not {self.top_p}")
+        if self.top_k < 0:
+            raise InvalidOption(f"sampling top_k must be 0 (off) or more, not {self.top_k}")
+
+
+class Sampler:
+    """Draws a token id for each row; a row's draws depend on the seed and its number alone."""
+
+    def __init__(self, sampling: Sampling, *, seed: int, rows: int) -> None:
+        """Raises InvalidOption for a seed below 0 or above 2^63 - 1."""
+        if not 0 <= seed <= _MAX_SEED:
+            raise InvalidOption(f"seed must be from 0 to {_MAX_SEED}, not {seed}")
+        self._sampling = sampling
+        self._generators = [np.random.default_rng([seed, row]) for row in range(rows)]
+
+    def draw(self, logits: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Draw an allowed token for each row.
+
+        Args:
+            logits: float32 (N, V).
+            allowed: bool (N, V) or (V,); at least one token of each row must be allowed.
+
+        Returns:
+            ids: int64 (N,).
+            log_probabilities: float32 (N,), natural logarithm, under the model itself: before the
+                constraint, at temperature 1.
+        """
+        own = _log_softmax(logits)
+        masked = np.where(allowed, logits, -np.inf)
+        ids = np.array([self._draw_row(row, masked[row]) for row in range(len(masked))], dtype=np.int64)
+        return ids, own[np.arange(len(ids)), ids]
+
+    def _draw_row(self, row: int, logits: np.ndarray) -> int:
+        uniform = self._generators[row].random()
+        if self._sampling.temperature == 0.0:
+            return int(np.argmax(logits))
+        order = np.argsort(-logits, kind="stable")[: self._sampling.top_k or None]
+        scaled = (logits[order] - logits[order[0]]) / self._sampling.temperature
+        cumulative = np.cumsum(np.exp(scaled, dtype=np.float64))
+        # The token that crosses top_p is kept, so there is always one.
+        kept = 1 + int(np.searchsorted(cumulative, self._sampling.top_p * cumulative[-1]))
+        kept = min(kept, len(order))
+        place = int(np.searchsorted(cumulative[:kept], uniform * cumulative[kept - 1], side="right"))
+        return int(order[min(place, kept - 1)])
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

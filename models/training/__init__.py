@@ -1,0 +1,1 @@
+"""Corpus, datasets, training and export: the only place that imports PyTorch."""
