@@ -2,7 +2,7 @@
 
 The manifest holds every fact about the model (kind, architecture, tokenizer, prompt template, image
 size, licence, training run) and the SHA-256 of each file, so that no server flag repeats them.
-Opening a bundle checks every hash.
+Opening a bundle checks every hash; the manifest's own is in `manifest.sha256`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Any
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+_SEAL = "manifest.sha256"
+_REQUIRED = ("kind", "name")
 
 
 class CorruptArtifact(Exception):
@@ -63,7 +65,7 @@ def open_bundle(path: Path | str, *, kind: str | None = None) -> Bundle:
     """
     path = Path(path)
     manifest, fingerprint = read_manifest(path, format_version=FORMAT_VERSION)
-    for field in ("kind", "name"):
+    for field in _REQUIRED:
         if not isinstance(manifest.get(field), str):
             raise CorruptArtifact(f"{path}: the manifest lacks {field!r}")
     if kind is not None and manifest["kind"] != kind:
@@ -74,10 +76,13 @@ def open_bundle(path: Path | str, *, kind: str | None = None) -> Bundle:
 def write_bundle(path: Path | str, manifest: Mapping[str, Any], files: Mapping[str, Path]) -> Bundle:
     """Write a bundle at `path` from the manifest's facts and the files to copy, then open it.
 
-    `files` maps a name inside the bundle to the file to copy. An existing folder is replaced.
+    `files` maps a name inside the bundle to the file to copy. An existing folder is replaced. Raises
+    ValueError for a manifest without kind or name, and for a file name that is no plain name.
     """
     path = Path(path)
-    write_folder(path, {"format_version": FORMAT_VERSION, **manifest}, files)
+    if not all(isinstance(manifest.get(field), str) for field in _REQUIRED):
+        raise ValueError(f"a bundle's manifest needs {' and '.join(_REQUIRED)}")
+    write_folder(path, {**manifest, "format_version": FORMAT_VERSION}, files)
     return open_bundle(path)
 
 
@@ -89,7 +94,7 @@ def read_manifest(path: Path, *, format_version: int) -> tuple[dict[str, Any], s
     try:
         raw = (path / MANIFEST).read_bytes()
         manifest = json.loads(raw)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CorruptArtifact(f"{path}: cannot read {MANIFEST}: {error}") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise CorruptArtifact(f"{path}: {MANIFEST} is not a manifest")
@@ -99,29 +104,54 @@ def read_manifest(path: Path, *, format_version: int) -> tuple[dict[str, Any], s
         )
     for name, expected in manifest["files"].items():
         _check_file(path, name, expected)
-    return manifest, hashlib.sha256(raw).hexdigest()
+    fingerprint = hashlib.sha256(raw).hexdigest()
+    _check_seal(path, fingerprint)
+    return manifest, fingerprint
 
 
 def write_folder(path: Path, manifest: Mapping[str, Any], files: Mapping[str, Path]) -> None:
-    """Write a hashed folder: into a temporary sibling, synced, then renamed to `path`."""
+    """Write a hashed folder: into a temporary sibling, synced, then renamed to `path`.
+
+    Raises ValueError for a file name that is no plain name or is the manifest's own; OSError where the disk
+    refuses, and the old folder is then still there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        hashes = {}
-        for name, source in files.items():
-            shutil.copyfile(source, staging / name)
-            hashes[name] = sha256_of(staging / name)
-            sync(staging / name)
-        text = json.dumps({**manifest, "files": hashes}, ensure_ascii=False, indent=2) + "\n"
-        (staging / MANIFEST).write_text(text, encoding="utf-8")
-        sync(staging / MANIFEST)
-        staging.chmod(0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        staging.rename(path)
+        new = staging / "new"
+        new.mkdir()
+        _fill(new, manifest, files)
+        _put_in_place(new, path, aside=staging / "old")
         sync(path.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _put_in_place(new: Path, path: Path, *, aside: Path) -> None:
+    if not path.exists():
+        new.rename(path)
+        return
+    path.rename(aside)
+    try:
+        new.rename(path)
+    except OSError:
+        aside.rename(path)
+        raise
+
+
+def _fill(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, Path]) -> None:
+    hashes = {}
+    for name, source in files.items():
+        if not _is_plain(name):
+            raise ValueError(f"not a name for a file of a bundle: {name!r}")
+        shutil.copyfile(source, folder / name)
+        hashes[name] = sha256_of(folder / name)
+    text = json.dumps({**manifest, "files": hashes}, ensure_ascii=False, indent=2) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+    (folder / _SEAL).write_text(sha256_of(folder / MANIFEST), encoding="ascii")
+    for name in (*files, MANIFEST, _SEAL):
+        sync(folder / name)
+    sync(folder)
 
 
 def sha256_of(path: Path) -> str:
@@ -139,8 +169,13 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _is_plain(name: str) -> bool:
+    """Whether `name` is that of a file directly in the folder, and not one of the folder's own two."""
+    return name != "" and name.isprintable() and Path(name).name == name and name not in (MANIFEST, _SEAL)
+
+
 def _check_file(folder: Path, name: str, expected: object) -> None:
-    if Path(name).name != name:
+    if not _is_plain(name):
         raise CorruptArtifact(f"{folder}: the manifest names a file outside the folder: {name!r}")
     try:
         found = sha256_of(folder / name)
@@ -148,3 +183,12 @@ def _check_file(folder: Path, name: str, expected: object) -> None:
         raise CorruptArtifact(f"{folder}: cannot read {name}: {error}") from error
     if found != expected:
         raise CorruptArtifact(f"{folder}: {name} has SHA-256 {found}, the manifest says {expected}")
+
+
+def _check_seal(folder: Path, fingerprint: str) -> None:
+    try:
+        seal = (folder / _SEAL).read_bytes()
+    except OSError as error:
+        raise CorruptArtifact(f"{folder}: cannot read {_SEAL}: {error}") from error
+    if seal != fingerprint.encode():
+        raise CorruptArtifact(f"{folder}: {MANIFEST} is not the one that was written")

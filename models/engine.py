@@ -70,7 +70,9 @@ class CausalEngine:
 class EncoderDecoderEngine:
     """T5: the encoder reads the prompt, the decoder writes from a start token."""
 
-    def __init__(self, encoder: ort.InferenceSession, decoder: ort.InferenceSession, *, start_id: int) -> None:
+    def __init__(
+        self, encoder: ort.InferenceSession, decoder: ort.InferenceSession, *, start_id: int
+    ) -> None:
         self._encoder = encoder
         self._decoder = decoder
         self._start_id = start_id
@@ -82,7 +84,9 @@ class EncoderDecoderEngine:
         read = rows[:1] if same else rows
         mask = np.ones_like(read)
         values = self._encoder.run(None, {"input_ids": read, "mask": mask})
-        cross = {output.name: value for output, value in zip(self._encoder.get_outputs(), values, strict=True)}
+        cross = {
+            output.name: value for output, value in zip(self._encoder.get_outputs(), values, strict=True)
+        }
         start = np.full((len(read), 1), self._start_id, dtype=np.int64)
         decoding = _CrossDecoding(self._decoder, start, {**cross, "source_mask": mask})
         if same:

@@ -123,7 +123,7 @@ class Poet:
     def _write_line(
         self, draft: _Draft, decoding: Decoding, line: int, stopped: Callable[[], bool]
     ) -> Iterator[PoemToken]:
-        """Write one line of every candidate; afterwards `decoding` has read all of it but the last character."""
+        """Write one line of every candidate; at its end `decoding` has read all but the last character."""
         last = draft.form.characters - 1
         for position in range(draft.form.characters):
             if position and stopped():

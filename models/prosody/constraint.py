@@ -1,4 +1,4 @@
-"""What a poet may write next: the engine asks at each step, prosody answers with a mask over the vocabulary."""
+"""What a poet may write next: asked at each step, prosody answers with a mask over the vocabulary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where words begin and end inside a line: 2-2-1 or 2-1-2 for five characters, 2-2-2-1 or 2-2-1-2 for seven."""
+"""Where words lie in a line: 2-2-1 or 2-1-2 for five characters, 2-2-2-1 or 2-2-1-2 for seven."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""The two poets as transformers models, small enough to be trained on a laptop and shipped in a repository."""
+"""The two poets as transformers models, small enough to train on a laptop and to ship."""
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Mapping
 
 import torch
@@ -49,9 +51,9 @@ def _new_gpt2(tokenizer: CharacterTokenizer, d_model: int, layers: int) -> GPT2L
         bos_token_id=None,
         eos_token_id=tokenizer.sep_id,
         pad_token_id=tokenizer.pad_id,
-        # On short sequences and a CPU, twice as fast backwards as the fused kernel.
-        attn_implementation="eager",
     )
+    # On short sequences and a CPU, twice as fast backwards as the fused kernel.
+    config._attn_implementation = "eager"
     return GPT2LMHeadModel(config)
 
 
@@ -71,8 +73,44 @@ def _new_t5(tokenizer: CharacterTokenizer, d_model: int, layers: int) -> T5ForCo
         decoder_start_token_id=tokenizer.pad_id,
         scale_decoder_outputs=False,
     )
-    model = T5ForConditionalGeneration(config)
-    # T5's own start (deviation 1, outputs scaled down) is made for Adafactor; AdamW needs hundreds of steps
-    # to move such embeddings. GPT2's start learns at once.
-    torch.nn.init.normal_(model.shared.weight, std=0.05)
+    return _start_like_gpt2(T5ForConditionalGeneration(config))
+
+
+def parameter_groups(model: PreTrainedModel, *, learning_rate: float, weight_decay: float) -> list[dict]:
+    """Groups for AdamW, each with its `base_lr`: matrices decay, the rest does not.
+
+    T5 does not divide attention scores by the square root of the head width; its queries are meant to be that
+    much smaller instead. Adam moves all weights alike, so without a smaller step for the queries attention
+    saturates, and the model stays at the entropy of single characters.
+    """
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = defaultdict(list)
+    for name, parameter in model.named_parameters():
+        groups[_is_t5_query(name), parameter.dim() > 1].append(parameter)
+    return [
+        {
+            "params": parameters,
+            "base_lr": learning_rate / math.sqrt(_HEAD) if query else learning_rate,
+            "weight_decay": weight_decay if decays else 0.0,
+        }
+        for (query, decays), parameters in groups.items()
+    ]
+
+
+def _is_t5_query(name: str) -> bool:
+    return name.endswith("Attention.q.weight")
+
+
+def _start_like_gpt2(model: T5ForConditionalGeneration) -> T5ForConditionalGeneration:
+    """GPT2's initial weights: deviation 0.02, less where a branch joins the residual stream and for queries.
+
+    T5's own (embeddings of deviation 1, outputs scaled down) are made for Adafactor.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 2:
+            std = 0.02
+            if name.endswith((".o.weight", ".wo.weight")):
+                std /= math.sqrt(2 * model.config.num_layers)
+            elif _is_t5_query(name):
+                std /= math.sqrt(_HEAD)
+            torch.nn.init.normal_(parameter, std=std)
     return model

@@ -152,7 +152,11 @@ def _write(splits: dict[str, list[Poem]], out: Path) -> dict:
         rows = (json.dumps(asdict(poem), ensure_ascii=False) + "\n" for poem in poems)
         path.write_text("".join(rows), encoding="utf-8")
         counts = Counter(f"{poem.form}/{poem.dynasty}" for poem in poems)
-        summary["splits"][name] = {"sha256": sha256_of(path), "poems": len(poems), **dict(sorted(counts.items()))}
+        summary["splits"][name] = {
+            "sha256": sha256_of(path),
+            "poems": len(poems),
+            **dict(sorted(counts.items())),
+        }
     (out / "corpus.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 

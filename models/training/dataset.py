@@ -18,8 +18,10 @@ from models.training.architectures import IGNORED
 from models.training.corpus import Poem
 from models.training.keywords import MinedWord
 
-# A control token or a whole keyword list may be missing from what a caller asks.
+# A caller may leave the form open.
 _DROP_FORM = 0.1
+# Share of T5 examples that hold the whole poem: the most to learn from for one pass through the encoder.
+_FROM_THE_START = 0.5
 _VISUAL_WEIGHT = 2.0
 _SINGLE_WEIGHT = 0.3
 
@@ -61,7 +63,7 @@ class KeywordSampler:
 
 
 def quatrains(poems: Iterable[Poem]) -> list[Poem]:
-    """The 绝句 as they are and each 五律 as two 五绝; 五绝 alone are too few to learn five-character lines from."""
+    """The 绝句, and each 五律 as two 五绝: too few 五绝 are left to learn five-character lines from."""
     found = []
     for poem in poems:
         if len(poem.lines) == 4:
@@ -87,7 +89,9 @@ class ExampleMaker:
     GPT2 reads the keywords and writes the whole poem.
     """
 
-    def __init__(self, arch: str, tokenizer: CharacterTokenizer, template: PromptTemplate, keywords: KeywordSampler):
+    def __init__(
+        self, arch: str, tokenizer: CharacterTokenizer, template: PromptTemplate, keywords: KeywordSampler
+    ):
         self._arch = arch
         self._tokenizer = tokenizer
         self._template = template
@@ -97,7 +101,7 @@ class ExampleMaker:
         form = FORMS[poem.form] if rng.random() >= _DROP_FORM else None
         keywords = self._keywords.draw(poem, rng)
         if self._arch == "t5":
-            place = rng.randrange(len(poem.lines))
+            place = 0 if rng.random() < _FROM_THE_START else rng.randrange(len(poem.lines))
             source = self._template.render(keywords, form=form, lines=poem.lines[:place])
             target = EOS.join(poem.lines[place:]) + EOS
         else:

@@ -68,7 +68,7 @@ def load_imagery(folder: Path = _TABLES) -> Imagery:
 
 
 def mine(poems: Iterable[Poem], imagery: Imagery, *, least: int, visual: int, other: int) -> list[MinedWord]:
-    """The `visual` best visual words, the `other` best of the rest, the visual single characters, in this order.
+    """The `visual` best visual words, the `other` best of the rest, then visual single characters.
 
     Each was seen in the poems at least `least` times.
     """

@@ -9,6 +9,8 @@ V vocabulary. Masks are int64, 1 for a token and 0 for padding.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from transformers import GPT2LMHeadModel, T5ForConditionalGeneration
@@ -21,11 +23,13 @@ class Gpt2Decoder(nn.Module):
 
     def __init__(self, model: GPT2LMHeadModel) -> None:
         super().__init__()
-        self.body = model.transformer
+        self.body: Any = model.transformer
         self.head = model.lm_head
         self.heads = model.config.n_head
 
-    def forward(self, input_ids: Tensor, position_ids: Tensor, mask: Tensor, past: list[Tensor]) -> tuple[Tensor, ...]:
+    def forward(
+        self, input_ids: Tensor, position_ids: Tensor, mask: Tensor, past: list[Tensor]
+    ) -> tuple[Tensor, ...]:
         hidden = self.body.wte(input_ids) + self.body.wpe(position_ids)
         bias = causal_bias(mask, input_ids.shape[1])
         present: list[Tensor] = []
@@ -45,7 +49,7 @@ class T5Encoder(nn.Module):
 
     def __init__(self, model: T5ForConditionalGeneration) -> None:
         super().__init__()
-        self.stack = model.encoder
+        self.stack: Any = model.encoder
         self.cross = nn.ModuleList(block.layer[1].EncDecAttention for block in model.decoder.block)
         self.heads = model.config.num_heads
 
@@ -62,7 +66,10 @@ class T5Encoder(nn.Module):
         hidden = self.stack.final_layer_norm(hidden)
         keys_values: list[Tensor] = []
         for layer in self.cross:
-            keys_values += [split_heads(layer.k(hidden), self.heads), split_heads(layer.v(hidden), self.heads)]
+            keys_values += [
+                split_heads(layer.k(hidden), self.heads),
+                split_heads(layer.v(hidden), self.heads),
+            ]
         return tuple(keys_values)
 
 
@@ -71,7 +78,7 @@ class T5Decoder(nn.Module):
 
     def __init__(self, model: T5ForConditionalGeneration) -> None:
         super().__init__()
-        self.stack = model.decoder
+        self.stack: Any = model.decoder
         self.head = model.lm_head
         self.heads = model.config.num_heads
         self.scale = model.config.d_model**-0.5 if model.config.scale_decoder_outputs else 1.0
@@ -86,7 +93,7 @@ class T5Decoder(nn.Module):
         source_bias = padding_bias(source_mask)
         present: list[Tensor] = []
         for index, block in enumerate(self.stack.block):
-            attention, crossing, feed_forward = block.layer
+            attention, crossing, feed_forward = list(block.layer)
             query, key, value = project(attention.SelfAttention, attention.layer_norm(hidden), self.heads)
             key = torch.cat([past[2 * index], key], dim=2)
             value = torch.cat([past[2 * index + 1], value], dim=2)

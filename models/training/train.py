@@ -21,9 +21,9 @@ import torch
 from tqdm import tqdm
 
 from models.prompt import PromptTemplate
-from models.training.architectures import loss_of, new_model
-from models.training.corpus import Poem, load
 from models.tokenizer import SEP
+from models.training.architectures import loss_of, new_model, parameter_groups
+from models.training.corpus import Poem, load
 from models.training.dataset import (
     ExampleMaker,
     KeywordSampler,
@@ -35,6 +35,8 @@ from models.training.dataset import (
 from models.training.keywords import read_keywords
 
 CHECKPOINT = "checkpoint.pt"
+# Poems that the validation loss is measured on: enough to see the trend, few enough to cost no time.
+_VALIDATION = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +92,10 @@ class Trainer:
             self.poems, self.validation = quatrains(self.poems), quatrains(self.validation)
         self.maker = ExampleMaker(config.arch, self.tokenizer, self.template, sampler)
         self.model = new_model(config.arch, self.tokenizer, d_model=config.d_model, layers=config.layers)
-        decayed = [p for p in self.model.parameters() if p.dim() > 1]
-        plain = [p for p in self.model.parameters() if p.dim() <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-            lr=config.learning_rate,
-            betas=(0.9, 0.98),
+        groups = parameter_groups(
+            self.model, learning_rate=config.learning_rate, weight_decay=config.weight_decay
         )
+        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
         self.progress = Progress()
 
     def run(self) -> None:
@@ -149,7 +148,7 @@ class Trainer:
 
     def _step(self, poems: list[Poem], rng: random.Random) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * self._schedule()
+            group["lr"] = group["base_lr"] * self._schedule()
         loss = self._loss(poems, rng)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -171,12 +170,11 @@ class Trainer:
 
     @torch.no_grad()
     def validation_loss(self) -> float:
-        """Mean loss in nats per written token, over the same keywords each time."""
+        """Mean loss in nats per written token, over the same poems and keywords each time."""
         rng = random.Random(0)
+        sample = rng.sample(self.validation, min(_VALIDATION, len(self.validation)))
         self.model.eval()
-        parts = [
-            (self._loss(batch, rng).item(), len(batch)) for batch in batches(list(self.validation), 100, rng)
-        ]
+        parts = [(self._loss(batch, rng).item(), len(batch)) for batch in batches(sample, 50, rng)]
         self.model.train()
         return sum(loss * size for loss, size in parts) / sum(size for _, size in parts)
 

@@ -1,0 +1,1 @@
+"""Measurements, each with a name: `python -m benchmarks [NAME]`, or `make bench [NAME=…]`."""

@@ -1,0 +1,51 @@
+"""ONNX with a key-value cache against PyTorch that reads the whole sequence anew for each character."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from benchmarks.process import ROOT
+from benchmarks.result import Benchmark, Result, describe, timed
+from models.bundle import open_bundle
+from models.poet import Poet
+from models.prosody import FORMS
+from models.sampling import Sampling
+from models.tokenizer import CharacterTokenizer
+
+_KEYWORDS = ["明月", "江水", "孤舟", "白云"]
+
+
+def _kv_cache(poet: str) -> Result:
+    """A greedy 七绝 of the same architecture with random weights, both ways, the same ids."""
+    # Here: learning alone may import torch, and the other benchmarks run without it.
+    from models.training.architectures import new_model
+    from models.training.export_poet import write_poet
+    from models.training.parity import torch_greedy
+
+    shipped = open_bundle(ROOT / "models" / "bundles" / poet, kind="poet")
+    tokenizer = CharacterTokenizer.read(shipped.file("vocab.txt"))
+    sizes = {name: shipped.manifest["training"][name] for name in ("d_model", "layers")}
+    model = new_model(poet, tokenizer, **sizes)
+    model.half().float().eval()
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = write_poet(
+            model, tokenizer, Path(folder) / poet, name=poet, facts={"licence": "random weights"}
+        )
+        opened = Poet.open(bundle)
+        form, greedy = FORMS["qijue"], Sampling(temperature=0.0)
+
+        def ours() -> list[int]:
+            return [token.id for token in opened.compose(_KEYWORDS, form=form, sampling=greedy, seed=0)]
+
+        def theirs() -> list[int]:
+            return torch_greedy(bundle, model, _KEYWORDS, form)
+
+        assert ours() == theirs()
+        fast = describe("ONNX Runtime with cache", timed(ours, repeat=20))
+        slow = describe("PyTorch without", timed(theirs, repeat=3, warm=1))
+    return Result(value=fast, unit="ms", ratio=slow / fast, against="PyTorch without a cache, same weights")
+
+
+BENCHMARKS: dict[str, Benchmark] = {f"kv-cache-{poet}": partial(_kv_cache, poet) for poet in ("t5", "gpt2")}

@@ -1,0 +1,153 @@
+"""What a server answers, as plain immutable values. Timings are in milliseconds, scores are cosines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keyword:
+    """An imagery word (意象); `score` is −1 … 1, and 0 for a word that the caller gave."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings:
+    """Where the server's time went, in milliseconds; 0 for a stage that did not happen."""
+
+    queue_ms: float
+    encode_ms: float
+    search_ms: float
+    first_token_ms: float
+    write_ms: float
+    rank_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookup:
+    """Keywords, best first."""
+
+    keywords: tuple[Keyword, ...]
+    index_version: str
+    timings: Timings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieved:
+    """First event: the keywords, best first."""
+
+    keywords: tuple[Keyword, ...]
+    index_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """One character. Candidate, line and position count from 0; `log_probability` is natural."""
+
+    candidate: int
+    line: int
+    position: int
+    id: int
+    text: str
+    log_probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A complete line, without punctuation."""
+
+    candidate: int
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One of the poems; `finish_reason` is complete or incomplete, a higher `score` is better."""
+
+    lines: tuple[str, ...]
+    finish_reason: str
+    mean_log_probability: float
+    similarity: float
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """Last event: the best candidate's lines in `poem`, and how they came about.
+
+    `form` is wujue, qijue, wulv or qilv. The same `seed` and request give the same poem again.
+    """
+
+    poem: tuple[str, ...]
+    finish_reason: str
+    best_candidate: int
+    candidates: tuple[Candidate, ...]
+    keywords: tuple[Keyword, ...]
+    index_version: str
+    seed: int
+    poet: str
+    form: str
+    timings: Timings
+
+
+Event = Retrieved | Token | Line | Finished
+
+
+@dataclass(frozen=True, kw_only=True)
+class Poet:
+    """A poet of the server; `architecture` is t5 or gpt2."""
+
+    name: str
+    architecture: str
+    forms: tuple[str, ...]
+    fingerprint: str
+    execution_providers: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """What turns pictures and texts into vectors of `dimension` numbers."""
+
+    name: str
+    fingerprint: str
+    dimension: int
+    execution_providers: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """The keyword index in service; `size` counts keywords."""
+
+    version: str
+    size: int
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The largest values that requests may have."""
+
+    max_message_bytes: int
+    max_picture_pixels: int
+    max_top_k: int
+    max_candidates: int
+    max_keywords: int
+    max_keyword_characters: int
+    max_text_characters: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerInfo:
+    """What a server has and allows."""
+
+    server_version: str
+    poets: tuple[Poet, ...]
+    default_poet: str
+    encoder: Encoder
+    index: Index
+    forms: tuple[str, ...]
+    limits: Limits

@@ -1,0 +1,50 @@
+"""What callers may ask for: the arguments of both clients. What is left out is the server's choice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypedDict
+
+
+class LookupWish(TypedDict, total=False):
+    """Exactly one of `picture`, `text`, `vector`.
+
+    picture: an image file's bytes.
+    text: Chinese text, 1 … 200 characters.
+    vector: from the server's encoder, of its dimension.
+    top_k: how many keywords, 1 … 64; 8 by default.
+    """
+
+    picture: bytes | None
+    text: str | None
+    vector: Sequence[float] | None
+    top_k: int | None
+
+
+class ComposeWish(TypedDict, total=False):
+    """Exactly one of `picture`, `keywords`, `text`.
+
+    picture: an image file's bytes.
+    keywords: 1 … 16 words of 1 … 8 Chinese characters.
+    text: Chinese text, 1 … 200 characters.
+    poet: name of one of the server's poets.
+    form: wujue, qijue, wulv or qilv.
+    top_k: how many keywords are looked up, 1 … 64; 8 by default.
+    candidates: how many poems are written, of which the best is chosen, 1 … 16; 1 by default.
+    seed: makes the poem repeatable, 0 … 2^63 − 1.
+    temperature: 0 … 2; 0 always takes the likeliest character.
+    top_p: draw from the likeliest characters that together have this probability, above 0, up to 1.
+    sampling_top_k: draw from this many likeliest characters; 0 sets no such bound.
+    """
+
+    picture: bytes | None
+    keywords: Iterable[str] | None
+    text: str | None
+    poet: str | None
+    form: str | None
+    top_k: int | None
+    candidates: int | None
+    seed: int | None
+    temperature: float | None
+    top_p: float | None
+    sampling_top_k: int | None

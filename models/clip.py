@@ -1,0 +1,147 @@
+"""Pictures and Chinese texts → unit vectors of one space, by the two ONNX towers of an encoder bundle."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime as ort
+
+from models.bundle import Bundle, CorruptArtifact
+from models.image import ImageSpec, decode_image, to_pixels
+from models.session import open_session
+
+_PICTURES_AT_ONCE = 8
+_TEXTS_AT_ONCE = 256
+
+
+class Tokenizer(Protocol):
+    def __call__(self, text: str) -> list[int]:
+        """At least one token id for any text."""
+
+
+class LongestMatch:
+    """Greedy longest match over a vocabulary of words and characters; id 0 stands for anything unknown.
+
+    `variants` maps characters (traditional forms, say) to those of the vocabulary; a text is read as far as
+    `limit` tokens.
+    """
+
+    def __init__(
+        self, tokens: Sequence[str], *, variants: Mapping[str, str] | None = None, limit: int = 512
+    ) -> None:
+        self._ids = {token: place for place, token in enumerate(tokens)}
+        self._longest = max(map(len, tokens))
+        self._variants = str.maketrans(dict(variants or {}))
+        self._limit = limit
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, facts: Mapping[str, Any]) -> LongestMatch:
+        variants = {line[0]: line[1] for line in _lines(bundle, facts["variants"])}
+        return cls(_lines(bundle, facts["vocabulary"]), variants=variants, limit=int(facts["limit"]))
+
+    def __call__(self, text: str) -> list[int]:
+        text = "".join(unicodedata.normalize("NFKC", text).split()).translate(self._variants)
+        ids: list[int] = []
+        start = 0
+        while start < len(text) and len(ids) < self._limit:
+            found, length = self._match(text, start)
+            ids.append(found)
+            start += length
+        return ids or [0]
+
+    def _match(self, text: str, start: int) -> tuple[int, int]:
+        """The id of the longest token that begins at `start`, and its length."""
+        for length in range(self._longest, 0, -1):
+            found = self._ids.get(text[start : start + length])
+            if found is not None:
+                return found, min(length, len(text) - start)
+        return 0, 1
+
+
+_TOKENIZERS = {"longest_match": LongestMatch.from_bundle}
+
+
+class Encoder:
+    """An encoder bundle, opened.
+
+    Attributes:
+        name, fingerprint: the bundle's.
+        dimension: D, the length of every vector.
+        providers: the execution providers that are really active.
+    """
+
+    name: str
+    fingerprint: str
+    dimension: int
+    providers: list[str]
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        spec: ImageSpec,
+        tokenizer: Tokenizer,
+        image: ort.InferenceSession,
+        text: ort.InferenceSession,
+    ) -> None:
+        self.name = bundle.name
+        self.fingerprint = bundle.fingerprint
+        self.dimension = int(bundle.manifest["dimension"])
+        self.providers = image.get_providers()
+        self._spec = spec
+        self._tokenizer = tokenizer
+        self._image = image
+        self._text = text
+
+    @classmethod
+    def open(cls, bundle: Bundle, *, provider: str = "cpu", threads: int = 0) -> Encoder:
+        """Open both towers. Raises CorruptArtifact for a manifest that describes no encoder that is known
+        here, ProviderUnavailable for a provider that is not active."""
+        try:
+            facts = bundle.manifest["tokenizer"]
+            tokenizer = _TOKENIZERS[facts["type"]](bundle, facts)
+            spec = ImageSpec.from_manifest(bundle.manifest["image"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptArtifact(f"{bundle.path}: not an encoder's manifest: {error!r}") from error
+        return cls(
+            bundle,
+            spec=spec,
+            tokenizer=tokenizer,
+            image=open_session(bundle.file("image.onnx"), provider=provider, threads=threads),
+            text=open_session(bundle.file("text.onnx"), provider=provider, threads=threads),
+        )
+
+    def encode_pictures(self, pictures: Sequence[bytes]) -> np.ndarray:
+        """float32 (N, D), unit rows, of picture files. Raises InvalidImage."""
+        batches = [self._encode_pictures(batch) for batch in _batches(pictures, _PICTURES_AT_ONCE)]
+        return np.concatenate(batches) if batches else np.empty((0, self.dimension), np.float32)
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 (N, D), unit rows, of any texts; unknown characters count for nothing beside known ones."""
+        batches = [self._encode_texts(batch) for batch in _batches(texts, _TEXTS_AT_ONCE)]
+        return np.concatenate(batches) if batches else np.empty((0, self.dimension), np.float32)
+
+    def _encode_pictures(self, pictures: Sequence[bytes]) -> np.ndarray:
+        images = (decode_image(picture, draft=self._spec.size) for picture in pictures)
+        pixels = np.stack([to_pixels(image, self._spec) for image in images])
+        return self._image.run(None, {"pixels": pixels})[0]
+
+    def _encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        rows = [self._tokenizer(text) for text in texts]
+        ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
+        mask = np.zeros_like(ids)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = row
+            mask[place, : len(row)] = 1
+        return self._text.run(None, {"ids": ids, "mask": mask})[0]
+
+
+def _batches(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _lines(bundle: Bundle, name: str) -> list[str]:
+    return bundle.file(name).read_text(encoding="utf-8").removesuffix("\n").split("\n")

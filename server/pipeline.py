@@ -1,0 +1,181 @@
+"""From a wish to keywords, and from keywords to the events of a poem. Synchronous, and without gRPC.
+
+One call runs in one worker thread from its first stage to its last, so that a character costs no change
+of thread before it is handed on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from index_builder.index import Keyword
+from models.poet import Poet
+from models.prosody import FORMS, Form
+from models.sampling import InvalidOption
+from server.catalog import Snapshot
+from server.events import Event, Finished, Found, Line, Retrieved, Timings, Token
+from server.ranking import Draft, rank
+from server.request import Composition, Embedding, Lookup, Picture, Text, Words
+
+
+class Clock:
+    """Times the stages of one request, from its arrival, which is now, on."""
+
+    def __init__(self) -> None:
+        self._arrived = time.perf_counter()
+        self._lap = self._arrived
+        self._stages: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """End a stage, which began where the last one ended."""
+        now = time.perf_counter()
+        self._stages[stage] = (now - self._lap) * 1000
+        self._lap = now
+
+    def since_arrival(self, stage: str) -> None:
+        """Note how long after the arrival this moment is, without ending a stage; the first call counts."""
+        self._stages.setdefault(stage, (time.perf_counter() - self._arrived) * 1000)
+
+    def timings(self) -> Timings:
+        self.since_arrival("total_ms")
+        return Timings(**self._stages)
+
+
+def lookup(snapshot: Snapshot, wish: Lookup, *, clock: Clock | None = None) -> Found:
+    """The keywords nearest to a picture, a text or a vector.
+
+    Raises InvalidImage, or InvalidOption for a vector that does not fit the encoder.
+    """
+    clock = clock or Clock()
+    clock.lap("queue_ms")
+    vector = embed(snapshot, wish.source)
+    clock.lap("encode_ms")
+    keywords = tuple(snapshot.index.nearest(vector, wish.top_k))
+    clock.lap("search_ms")
+    return Found(keywords=keywords, index_version=snapshot.index.version, timings=clock.timings())
+
+
+def compose(
+    snapshot: Snapshot,
+    wish: Composition,
+    *,
+    clock: Clock | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """The events of a poem as they are made: Retrieved, Token and Line, Finished.
+
+    Ends early, without Finished, within one decoding step once `stopped` says so. Raises InvalidImage,
+    InvalidOption, PromptTooLong or UnknownModel before the first token.
+    """
+    clock = clock or Clock()
+    clock.lap("queue_ms")
+    name, poet = snapshot.poet_named(wish.poet)
+    form = choose_form(name, poet, wish.form)
+    query = None if isinstance(wish.source, Words) else embed(snapshot, wish.source)
+    clock.lap("encode_ms")
+    keywords = _keywords(snapshot, wish, query)
+    clock.lap("search_ms")
+    yield Retrieved(keywords=keywords, index_version=snapshot.index.version)
+
+    drafts = [Draft(form) for _ in range(wish.candidates)]
+    for event in _write(poet, wish, keywords, form, drafts, stopped):
+        clock.since_arrival("first_token_ms")
+        yield event
+    if stopped():
+        return
+    clock.lap("write_ms")
+
+    if query is None:
+        query = _mean(snapshot.encoder.encode_texts([keyword.text for keyword in keywords]))
+    candidates, best = rank(drafts, query, snapshot.encoder)
+    clock.lap("rank_ms")
+    yield Finished(
+        candidates=candidates,
+        best_candidate=best,
+        keywords=keywords,
+        index_version=snapshot.index.version,
+        poet=name,
+        form=form,
+        seed=wish.seed,
+        timings=clock.timings(),
+    )
+
+
+def embed(snapshot: Snapshot, source: Picture | Text | Embedding) -> np.ndarray:
+    """The source's unit vector (D,) float32. Raises InvalidImage or InvalidOption."""
+    vector: np.ndarray
+    match source:
+        case Picture(data=data):
+            [vector] = snapshot.encoder.encode_pictures([data])
+        case Text(text=text):
+            [vector] = snapshot.encoder.encode_texts([text])
+        case Embedding(values=values):
+            vector = _unit(values, snapshot.encoder.dimension)
+    return vector
+
+
+def choose_form(name: str, poet: Poet, form: Form | None) -> Form:
+    """The form to write: the one asked for, else 七绝, else the poet's first. Raises InvalidOption."""
+    if form is None:
+        return FORMS["qijue" if "qijue" in poet.forms else poet.forms[0]]
+    if form.name not in poet.forms:
+        raise InvalidOption(f"form: {name} writes {', '.join(poet.forms)}, not {form.name}")
+    return form
+
+
+def _keywords(snapshot: Snapshot, wish: Composition, query: np.ndarray | None) -> tuple[Keyword, ...]:
+    if query is not None:
+        return tuple(snapshot.index.nearest(query, wish.top_k))
+    assert isinstance(wish.source, Words)
+    return tuple(Keyword(text=word, score=0.0) for word in wish.source.words)
+
+
+def _write(
+    poet: Poet,
+    wish: Composition,
+    keywords: tuple[Keyword, ...],
+    form: Form,
+    drafts: list[Draft],
+    stopped: Callable[[], bool],
+) -> Iterator[Token | Line]:
+    """Write all candidates into `drafts`, and say so character by character."""
+    for token in poet.compose(
+        [keyword.text for keyword in keywords],
+        form=form,
+        sampling=wish.sampling,
+        seed=wish.seed,
+        candidates=wish.candidates,
+        stopped=stopped,
+    ):
+        draft = drafts[token.candidate]
+        draft.add(token.line, token.text, token.log_probability)
+        yield Token(
+            candidate=token.candidate,
+            line=token.line,
+            position=token.position,
+            id=token.id,
+            text=token.text,
+            log_probability=token.log_probability,
+        )
+        if token.position == form.characters - 1:
+            yield Line(candidate=token.candidate, line=token.line, text=draft.lines[token.line])
+
+
+def _unit(values: object, dimension: int) -> np.ndarray:
+    vector = np.asarray(values, dtype=np.float32)
+    if vector.shape != (dimension,):
+        raise InvalidOption(f"vector: must have {dimension} values, not {vector.size}")
+    norm = float(np.linalg.norm(vector.astype(np.float64)))
+    if not np.isfinite(norm) or norm == 0.0:
+        raise InvalidOption("vector: must be finite and not all zero")
+    return (vector / norm).astype(np.float32)
+
+
+def _mean(vectors: np.ndarray) -> np.ndarray:
+    """The direction of the mean of unit rows (N, D), as a unit vector (D,)."""
+    mean: np.ndarray = vectors.mean(axis=0)
+    mean /= max(float(np.linalg.norm(mean)), 1e-12)
+    return mean

@@ -1,0 +1,82 @@
+"""Which candidate is the best: the likeliest and the closest to the picture, in equal parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.clip import Encoder
+from models.prosody import Form
+from server.events import Candidate
+
+
+class Draft:
+    """A candidate while it is being written."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._lines: list[str] = []
+        self._log_probabilities: list[float] = []
+
+    def add(self, line: int, text: str, log_probability: float) -> None:
+        """Append a character to the line with that number, from 0; lines are written in order."""
+        if line == len(self._lines):
+            self._lines.append("")
+        self._lines[line] += text
+        self._log_probabilities.append(log_probability)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(self._lines)
+
+    @property
+    def complete(self) -> bool:
+        full = [len(line) == self._form.characters for line in self._lines]
+        return len(full) == self._form.lines and all(full)
+
+    @property
+    def mean_log_probability(self) -> float:
+        return float(np.mean(self._log_probabilities)) if self._log_probabilities else 0.0
+
+
+def rank(drafts: Sequence[Draft], query: np.ndarray, encoder: Encoder) -> tuple[tuple[Candidate, ...], int]:
+    """Score the candidates, in their order, and name the best one's place.
+
+    The score is the sum of the standard scores, among these candidates, of the mean log probability and
+    of the cosine of the whole poem and `query` (D,). Standard scores need no weight that would have to be
+    tuned to each pair of encoder and poet. A complete poem goes before an incomplete one.
+    """
+    similarities = _similarities(drafts, query, encoder)
+    likelihoods = np.array([draft.mean_log_probability for draft in drafts])
+    scores = _standard(likelihoods) + _standard(similarities)
+    candidates = tuple(
+        Candidate(
+            lines=draft.lines,
+            complete=draft.complete,
+            mean_log_probability=draft.mean_log_probability,
+            similarity=float(similarity),
+            score=float(score),
+        )
+        for draft, similarity, score in zip(drafts, similarities, scores, strict=True)
+    )
+    return candidates, max(range(len(candidates)), key=lambda place: _merit(candidates[place]))
+
+
+def _merit(candidate: Candidate) -> tuple[bool, float]:
+    return candidate.complete, candidate.score
+
+
+def _similarities(drafts: Sequence[Draft], query: np.ndarray, encoder: Encoder) -> np.ndarray:
+    """Cosine of each poem and the query, (N,) float64; 0 for a candidate without a character."""
+    similarities = np.zeros(len(drafts))
+    written = [place for place, draft in enumerate(drafts) if draft.lines]
+    if written:
+        poems = ["，".join(drafts[place].lines) for place in written]
+        similarities[written] = encoder.encode_texts(poems) @ query
+    return similarities
+
+
+def _standard(values: np.ndarray) -> np.ndarray:
+    spread = values.std()
+    return (values - values.mean()) / spread if spread > 1e-9 else np.zeros_like(values)

@@ -1,0 +1,128 @@
+"""What callers may ask for: typed requests that cannot exist with a value outside its limits.
+
+Every check that needs no model is made here; a wrong vector length, an unknown poet or a form that a poet
+does not write are found in the pipeline, where encoder and poets are at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from models.prosody import Form
+from models.sampling import InvalidOption, Sampling
+
+MAX_TOP_K = 64
+MAX_CANDIDATES = 16
+MAX_KEYWORDS = 16
+MAX_KEYWORD_CHARACTERS = 8
+MAX_TEXT_CHARACTERS = 200
+MAX_SEED = 2**63 - 1
+DEFAULT_TOP_K = 8
+
+# 々 and 〇, extension A, unified ideographs, compatibility ideographs, the two supplementary planes.
+_HAN = (
+    (0x3005, 0x3005),
+    (0x3007, 0x3007),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x3FFFF),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An image file's bytes, as they came."""
+
+    data: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise InvalidOption("picture: is empty; send the bytes of an image file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Chinese text."""
+
+    text: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.text) <= MAX_TEXT_CHARACTERS:
+            raise InvalidOption(
+                f"text: must have 1 to {MAX_TEXT_CHARACTERS} characters, not {len(self.text)}"
+            )
+        if not any(map(is_han, self.text)):
+            raise InvalidOption("text: has no Chinese character")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """Keywords that the caller chose."""
+
+    words: tuple[str, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.words) <= MAX_KEYWORDS:
+            raise InvalidOption(f"keywords: must be 1 to {MAX_KEYWORDS} words, not {len(self.words)}")
+        for place, word in enumerate(self.words):
+            if not 1 <= len(word) <= MAX_KEYWORD_CHARACTERS:
+                raise InvalidOption(
+                    f"keywords[{place}]: must have 1 to {MAX_KEYWORD_CHARACTERS} characters, not {len(word)}"
+                )
+            if not all(map(is_han, word)):
+                raise InvalidOption(f"keywords[{place}]: must consist of Chinese characters")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """A vector in the encoder's space; the pipeline checks it against the encoder."""
+
+    values: Sequence[float] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookup:
+    """A wish for keywords."""
+
+    source: Picture | Text | Embedding
+    top_k: int = DEFAULT_TOP_K
+
+    def __post_init__(self) -> None:
+        _check_range("top_k", self.top_k, 1, MAX_TOP_K)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """A wish for a poem.
+
+    Attributes:
+        poet: a poet's name; empty for the default one.
+        form: None leaves it to the poet.
+        seed: 0 … 2^63 − 1.
+    """
+
+    source: Picture | Text | Words
+    poet: str = ""
+    form: Form | None = None
+    top_k: int = DEFAULT_TOP_K
+    sampling: Sampling = field(default_factory=Sampling)
+    seed: int
+    candidates: int = 1
+
+    def __post_init__(self) -> None:
+        _check_range("top_k", self.top_k, 1, MAX_TOP_K)
+        _check_range("candidates", self.candidates, 1, MAX_CANDIDATES)
+        _check_range("seed", self.seed, 0, MAX_SEED)
+
+
+def is_han(character: str) -> bool:
+    """Whether the character is a Chinese one, simplified or traditional."""
+    code = ord(character)
+    return any(first <= code <= last for first, last in _HAN)
+
+
+def _check_range(name: str, value: int, lowest: int, highest: int) -> None:
+    if not lowest <= value <= highest:
+        raise InvalidOption(f"{name}: must be {lowest} to {highest}, not {value}")

@@ -1,0 +1,80 @@
+"""The methods of PoemService. They translate, and leave the work to the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import grpc.aio
+
+from image2poem.v1 import poem_service_pb2 as pb
+from image2poem.v1 import poem_service_pb2_grpc as pb_grpc
+from image2poem.v1 import prosody_pb2
+from server import pipeline, telemetry, wire
+from server.catalog import Catalog
+from server.events import Finished
+from server.scheduling import Lane
+
+SERVICE_NAME = pb.DESCRIPTOR.services_by_name["PoemService"].full_name
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class NotOffered(Exception):
+    """The method is declared, but this version of the server does not offer it."""
+
+
+class PoemService(pb_grpc.PoemServiceServicer):
+    """Poems and lookups have lanes of their own, so that a short lookup never waits behind a long poem.
+
+    Coroutines that write, instead of asynchronous generators: a generator that gRPC abandons in the middle
+    is closed some time later, a cancelled coroutine leaves its `with` blocks at once.
+    """
+
+    def __init__(self, catalog: Catalog, *, poems: Lane, lookups: Lane, max_message_bytes: int) -> None:
+        self._catalog = catalog
+        self._poems = poems
+        self._lookups = lookups
+        self._max_message_bytes = max_message_bytes
+
+    async def LookupKeywords(
+        self, request: pb.LookupKeywordsRequest, context: Context
+    ) -> pb.LookupKeywordsResponse:
+        clock = pipeline.Clock()
+        snapshot = self._catalog.current()
+        wish = wire.to_lookup(request)
+        found = await self._lookups.call(lambda: pipeline.lookup(snapshot, wish, clock=clock))
+        telemetry.note(index_version=found.index_version, **asdict(found.timings))
+        return wire.from_found(found)
+
+    async def ComposePoem(self, request: pb.ComposePoemRequest, context: Context) -> None:
+        clock = pipeline.Clock()
+        snapshot = self._catalog.current()
+        wish = wire.to_composition(request)
+        with self._poems.start(
+            lambda stopped: pipeline.compose(snapshot, wish, clock=clock, stopped=stopped)
+        ) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    _note_finished(event)
+                await context.write(wire.from_event(event))
+
+    async def CheckPoem(
+        self, request: prosody_pb2.CheckPoemRequest, context: Context
+    ) -> prosody_pb2.CheckPoemResponse:
+        raise NotOffered("this server does not know the rules of regulated verse yet")
+
+    async def GetServerInfo(
+        self, request: pb.GetServerInfoRequest, context: Context
+    ) -> pb.GetServerInfoResponse:
+        return wire.from_snapshot(self._catalog.current(), max_message_bytes=self._max_message_bytes)
+
+
+def _note_finished(event: Finished) -> None:
+    telemetry.note(
+        index_version=event.index_version,
+        poet=event.poet,
+        form=event.form.name,
+        candidates=len(event.candidates),
+        **asdict(event.timings),
+    )

@@ -1,0 +1,185 @@
+"""Between the contract's messages and the server's own nouns; nothing else."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import server
+from image2poem.v1 import poem_pb2
+from image2poem.v1 import poem_service_pb2 as pb
+from index_builder.index import Keyword
+from models.image import MAX_PIXELS
+from models.prosody import FORMS, Form
+from models.sampling import InvalidOption, Sampling
+from server import request as limits
+from server.catalog import Snapshot
+from server.events import Candidate, Event, Finished, Found, Line, Retrieved, Timings, Token
+from server.request import Composition, Embedding, Lookup, Picture, Text, Words
+
+_FORM_TO_WIRE: dict[str, Any] = {name: poem_pb2.Form.Value(f"FORM_{name.upper()}") for name in FORMS}
+_FORM_FROM_WIRE = {number: FORMS[name] for name, number in _FORM_TO_WIRE.items()}
+
+
+def to_lookup(message: pb.LookupKeywordsRequest) -> Lookup:
+    """Raises InvalidOption."""
+    source: Picture | Text | Embedding
+    match message.WhichOneof("source"):
+        case "picture":
+            source = Picture(data=message.picture)
+        case "text":
+            source = Text(text=message.text.strip())
+        case "vector":
+            source = Embedding(values=message.vector.values)
+        case _:
+            raise InvalidOption("source: give one of picture, text, vector")
+    return Lookup(source=source, **_given(message, "top_k"))
+
+
+def to_composition(message: pb.ComposePoemRequest) -> Composition:
+    """Draws a seed where the request has none. Raises InvalidOption."""
+    source: Picture | Text | Words
+    match message.WhichOneof("source"):
+        case "picture":
+            source = Picture(data=message.picture)
+        case "keywords":
+            source = Words(words=tuple(word.strip() for word in message.keywords.words))
+        case "text":
+            source = Text(text=message.text.strip())
+        case _:
+            raise InvalidOption("source: give one of picture, keywords, text")
+    return Composition(
+        source=source,
+        poet=message.poet,
+        form=_to_form(message.form),
+        sampling=Sampling(**_given(message.sampling, "temperature", "top_p", "top_k")),
+        seed=message.seed if message.HasField("seed") else secrets.randbits(32),
+        **_given(message, "top_k", "candidates"),
+    )
+
+
+def from_found(found: Found) -> pb.LookupKeywordsResponse:
+    return pb.LookupKeywordsResponse(
+        keywords=_from_keywords(found.keywords),
+        index_version=found.index_version,
+        timings=_from_timings(found.timings),
+    )
+
+
+def from_event(event: Event) -> pb.ComposePoemResponse:
+    match event:
+        case Token():
+            return pb.ComposePoemResponse(
+                token=poem_pb2.Token(
+                    candidate=event.candidate,
+                    line=event.line,
+                    position=event.position,
+                    id=event.id,
+                    text=event.text,
+                    log_probability=event.log_probability,
+                )
+            )
+        case Line():
+            line = poem_pb2.Line(candidate=event.candidate, line=event.line, text=event.text)
+            return pb.ComposePoemResponse(line=line)
+        case Retrieved():
+            return pb.ComposePoemResponse(
+                retrieved=poem_pb2.Retrieved(
+                    keywords=_from_keywords(event.keywords), index_version=event.index_version
+                )
+            )
+        case Finished():
+            return pb.ComposePoemResponse(finished=_from_finished(event))
+
+
+def from_snapshot(snapshot: Snapshot, *, max_message_bytes: int) -> pb.GetServerInfoResponse:
+    """What this server has and allows."""
+    encoder, index = snapshot.encoder, snapshot.index
+    written = {form for poet in snapshot.poets.values() for form in poet.forms}
+    return pb.GetServerInfoResponse(
+        server_version=server.__version__,
+        poets=[
+            pb.PoetInfo(
+                name=name,
+                architecture=poet.architecture,
+                forms=_from_forms(poet.forms),
+                fingerprint=poet.fingerprint,
+                execution_providers=poet.providers,
+            )
+            for name, poet in snapshot.poets.items()
+        ],
+        default_poet=snapshot.default_poet,
+        encoder=pb.EncoderInfo(
+            name=encoder.name,
+            fingerprint=encoder.fingerprint,
+            dimension=encoder.dimension,
+            execution_providers=encoder.providers,
+        ),
+        index=pb.IndexInfo(version=index.version, size=index.count, kind=index.kind),
+        forms=_from_forms(name for name in FORMS if name in written),
+        limits=pb.Limits(
+            max_message_bytes=max_message_bytes,
+            max_picture_pixels=MAX_PIXELS,
+            max_top_k=limits.MAX_TOP_K,
+            max_candidates=limits.MAX_CANDIDATES,
+            max_keywords=limits.MAX_KEYWORDS,
+            max_keyword_characters=limits.MAX_KEYWORD_CHARACTERS,
+            max_text_characters=limits.MAX_TEXT_CHARACTERS,
+        ),
+    )
+
+
+def _given(message: Any, *names: str) -> dict[str, Any]:
+    """The optional fields that the caller set."""
+    return {name: getattr(message, name) for name in names if message.HasField(name)}
+
+
+def _to_form(number: int) -> Form | None:
+    if number == poem_pb2.FORM_UNSPECIFIED:
+        return None
+    if number not in _FORM_FROM_WIRE:
+        raise InvalidOption(f"form: there is no form {number}; choose one of {', '.join(FORMS)}")
+    return _FORM_FROM_WIRE[number]
+
+
+def _from_forms(names: Iterable[str]) -> list[poem_pb2.Form]:
+    return [_FORM_TO_WIRE[name] for name in names]
+
+
+def _from_keywords(keywords: Iterable[Keyword]) -> list[poem_pb2.Keyword]:
+    return [poem_pb2.Keyword(text=keyword.text, score=keyword.score) for keyword in keywords]
+
+
+def _from_timings(timings: Timings) -> poem_pb2.Timings:
+    return poem_pb2.Timings(**asdict(timings))
+
+
+def _reason(complete: bool) -> poem_pb2.FinishReason:
+    return poem_pb2.FINISH_REASON_COMPLETE if complete else poem_pb2.FINISH_REASON_INCOMPLETE
+
+
+def _from_candidate(candidate: Candidate) -> poem_pb2.Candidate:
+    return poem_pb2.Candidate(
+        lines=candidate.lines,
+        finish_reason=_reason(candidate.complete),
+        mean_log_probability=candidate.mean_log_probability,
+        similarity=candidate.similarity,
+        score=candidate.score,
+    )
+
+
+def _from_finished(event: Finished) -> poem_pb2.Finished:
+    return poem_pb2.Finished(
+        poem=event.best.lines,
+        finish_reason=_reason(event.best.complete),
+        best_candidate=event.best_candidate,
+        candidates=map(_from_candidate, event.candidates),
+        seed=event.seed,
+        keywords=_from_keywords(event.keywords),
+        index_version=event.index_version,
+        poet=event.poet,
+        form=_FORM_TO_WIRE[event.form.name],
+        timings=_from_timings(event.timings),
+    )

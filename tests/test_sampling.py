@@ -1,0 +1,88 @@
+"""Drawing tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.sampling import InvalidOption, Sampler, Sampling
+
+FREE = np.ones(6, dtype=bool)
+LOGITS = np.log(np.array([[0.4, 0.3, 0.15, 0.1, 0.04, 0.01]], dtype=np.float32))
+
+
+def draws(sampling: Sampling, count: int = 3000, allowed: np.ndarray = FREE) -> np.ndarray:
+    sampler = Sampler(sampling, seed=1, rows=1)
+    ids = [int(sampler.draw(LOGITS, allowed)[0][0]) for _ in range(count)]
+    return np.bincount(ids, minlength=6) / count
+
+
+def test_temperature_zero_takes_the_likeliest():
+    assert draws(Sampling(temperature=0.0), 20)[0] == 1.0
+
+
+def test_at_temperature_one_draws_follow_the_model():
+    np.testing.assert_allclose(draws(Sampling(temperature=1.0, top_p=1.0)), np.exp(LOGITS[0]), atol=0.03)
+
+
+def test_a_low_temperature_sharpens():
+    expected = np.exp(LOGITS[0]) ** 2
+    np.testing.assert_allclose(
+        draws(Sampling(temperature=0.5, top_p=1.0)), expected / expected.sum(), atol=0.03
+    )
+
+
+def test_top_k_and_top_p_cut_the_tail():
+    assert (draws(Sampling(temperature=1.0, top_p=1.0, top_k=2)) > 0).tolist() == [True, True] + [False] * 4
+    assert (draws(Sampling(temperature=1.0, top_p=0.75)) > 0).tolist() == [True] * 3 + [False] * 3
+    assert (draws(Sampling(temperature=1.0, top_p=1e-9)) > 0).tolist() == [True] + [False] * 5
+
+
+def test_only_allowed_tokens_are_drawn():
+    allowed = np.array([False, True, False, True, False, False])
+    assert draws(Sampling(temperature=2.0, top_p=1.0), allowed=allowed)[allowed].sum() == 1.0
+
+
+def test_the_log_probability_is_the_models_own():
+    allowed = np.array([False, True, False, False, False, False])
+    _, log_probabilities = Sampler(Sampling(temperature=0.3), seed=0, rows=1).draw(LOGITS, allowed)
+    assert log_probabilities[0] == pytest.approx(np.log(0.3), abs=1e-5)
+
+
+def test_rows_are_seeded_apart_and_alike():
+    flat = np.zeros((3, 1000), dtype=np.float32)
+    allowed = np.ones(1000, dtype=bool)
+
+    def ids(rows: int, seed: int = 5) -> list[int]:
+        return (
+            Sampler(Sampling(temperature=1.0, top_p=1.0), seed=seed, rows=rows)
+            .draw(flat[:rows], allowed)[0]
+            .tolist()
+        )
+
+    assert ids(3)[:2] == ids(2)
+    assert len(set(ids(3))) == 3
+    assert ids(3) != ids(3, seed=6)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"temperature": -0.1},
+        {"temperature": 2.1},
+        {"temperature": float("nan")},
+        {"top_p": 0.0},
+        {"top_p": 1.1},
+        {"top_p": float("nan")},
+        {"top_k": -1},
+    ],
+)
+def test_options_outside_their_limits_are_refused(option):
+    with pytest.raises(InvalidOption, match=next(iter(option))):
+        Sampling(**option)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_seeds_outside_their_limits_are_refused(seed):
+    with pytest.raises(InvalidOption, match="seed"):
+        Sampler(Sampling(), seed=seed, rows=1)

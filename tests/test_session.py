@@ -1,0 +1,59 @@
+"""ONNX Runtime sessions: the provider that was asked for, or an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper
+
+from models.session import ProviderUnavailable, open_session
+
+needs_no_cuda = pytest.mark.skipif(
+    "CUDAExecutionProvider" in ort.get_available_providers(), reason="the CUDA wheel is installed"
+)
+
+
+@pytest.fixture
+def doubling(tmp_path: Path) -> Path:
+    """A graph that adds its input to itself."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n"])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n"])
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "doubling", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "doubling.onnx")
+    return tmp_path / "doubling.onnx"
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2])
+def test_a_session_runs_on_the_cpu(doubling: Path, threads: int) -> None:
+    opened = open_session(doubling, threads=threads)
+    assert opened.get_providers() == ["CPUExecutionProvider"]
+    assert opened.get_session_options().intra_op_num_threads == threads
+    (result,) = opened.run(None, {"x": np.array([1, 2], dtype=np.float32)})
+    np.testing.assert_array_equal(result, np.array([2, 4], dtype=np.float32))
+
+
+def test_an_unknown_provider_is_refused_with_the_choices(doubling: Path) -> None:
+    with pytest.raises(ProviderUnavailable, match="'tpu'; choose one of cpu, cuda"):
+        open_session(doubling, provider="tpu")
+
+
+@needs_no_cuda
+def test_cuda_without_its_wheel_is_refused_with_advice(doubling: Path) -> None:
+    with pytest.raises(ProviderUnavailable, match="ask for the provider `cpu`"):
+        open_session(doubling, provider="cuda")
+
+
+@needs_no_cuda
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_silent_fall_back_to_the_cpu_is_an_error(doubling: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A wheel that has CUDA, on a machine where it cannot be loaded, says so and then runs on the CPU.
+    monkeypatch.setattr(
+        ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    with pytest.raises(ProviderUnavailable, match="only CPUExecutionProvider can be used"):
+        open_session(doubling, provider="cuda")

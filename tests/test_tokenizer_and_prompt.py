@@ -1,0 +1,75 @@
+"""Characters to ids, and how a prompt is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.prompt import PromptTemplate, select_keywords
+from models.prosody import FORMS, UnknownForm, form_named, is_han
+from models.prosody.rhythm import words
+from models.tokenizer import SPECIAL_TOKENS, CharacterTokenizer
+
+TOKENIZER = CharacterTokenizer([*SPECIAL_TOKENS, "[QIJUE]", " ", "：", *"关键词明月春江"])
+
+
+def test_characters_and_special_tokens_become_ids_and_back():
+    text = "[CLS][QIJUE]关键词：明月 春江[EOS]"
+    ids = TOKENIZER.encode(text)
+    assert len(ids) == 3 + 4 + 5
+    assert TOKENIZER.decode(ids) == text
+
+
+def test_an_unknown_character_is_one_unk():
+    assert TOKENIZER.encode("明𠀀月\n") == [*TOKENIZER.encode("明[UNK]月"), TOKENIZER.unk_id]
+
+
+def test_brackets_that_name_no_token_are_characters():
+    assert TOKENIZER.encode("[NO]") == [TOKENIZER.unk_id] * 4
+
+
+def test_a_vocabulary_file_is_read_as_written(tmp_path):
+    TOKENIZER.write(tmp_path / "vocab.txt")
+    assert CharacterTokenizer.read(tmp_path / "vocab.txt").vocabulary == TOKENIZER.vocabulary
+
+
+@pytest.mark.parametrize("vocabulary", [["明"], [*SPECIAL_TOKENS, "明", "明"]])
+def test_a_vocabulary_without_specials_or_with_repetitions_is_refused(vocabulary):
+    with pytest.raises(ValueError, match="not a vocabulary"):
+        CharacterTokenizer(vocabulary)
+
+
+def test_the_prompt_of_the_original_work_with_a_form_in_front():
+    template = PromptTemplate(close="[SEP]")
+    text = template.render(["明月", "故乡"], form=FORMS["wujue"], lines=["床前明月光"])
+    assert text == "[CLS][WUJUE]关键词：明月 故乡[EOS]床前明月光[EOS][SEP]"
+    assert template.render(["江"], form=None) == "[CLS]关键词：江[EOS][SEP]"
+
+
+def test_a_template_survives_its_manifest():
+    template = PromptTemplate(close="[SEP]", forms={"qijue": "[QIJUE]"}, max_tokens=64)
+    assert PromptTemplate.from_manifest({"prompt": template.to_manifest()}) == template
+
+
+def test_keywords_that_share_a_character_wait_their_turn():
+    chosen = select_keywords(["瀑布", "飞瀑", "飞泉", "断崖", "青松", "白云"], FORMS["qijue"])
+    assert chosen == ["瀑布", "飞泉", "断崖", "青松"]
+    assert select_keywords(["明月", "月光", "明月"], FORMS["qijue"]) == ["明月", "月光"]
+
+
+def test_forms_have_two_names():
+    assert form_named("qijue") is form_named("七绝") is FORMS["qijue"]
+    with pytest.raises(UnknownForm, match="sonnet"):
+        form_named("sonnet")
+
+
+def test_words_lie_on_the_rhythm():
+    assert words("床前明月光") == ["床前", "明月", "月光"]
+    assert words("朝辞白帝彩云间") == ["朝辞", "白帝", "彩云", "云间"]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [("明月", True), ("〇", True), ("𠀀", True), ("moon", False), ("", False), ("明 月", False)],
+)
+def test_han(text, answer):
+    assert is_han(text) is answer
