@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from models.prosody import is_han
+
 MAX_CHARACTERS = 32
 
 _DELIMITERS = {".tsv": "\t", ".csv": ","}
-# 〇, extension A, unified ideographs, compatibility ideographs, and the two supplementary planes.
-_HAN = ((0x3007, 0x3007), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 
 
 class InvalidKeywordList(ValueError):
@@ -89,7 +89,7 @@ def _fault(word: str, *, visual: bool, seen: Mapping[str, None]) -> str | None:
     """Why a normalized word is left out, or None."""
     if not word:
         return "empty"
-    if not any(_is_han(character) for character in word):
+    if not any(map(is_han, word)):
         return "not_chinese"
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in word):
         return "control_character"
@@ -98,10 +98,6 @@ def _fault(word: str, *, visual: bool, seen: Mapping[str, None]) -> str | None:
     if not visual:
         return "not_visual"
     return "duplicate" if word in seen else None
-
-
-def _is_han(character: str) -> bool:
-    return any(low <= ord(character) <= high for low, high in _HAN)
 
 
 def _rows(path: Path, text: str) -> Iterator[tuple[str, bool]]:

@@ -198,7 +198,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     try:
         return image.getexif().get(_ORIENTATION, 1)
-    except Exception:
+    except Exception:  # Damaged metadata of any kind leave the picture as it is.
         return 1
 
 

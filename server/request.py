@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from models.prosody import Form
+from models.prosody import Form, is_han
 from models.sampling import InvalidOption, Sampling
 
 MAX_TOP_K = 64
@@ -19,16 +19,6 @@ MAX_KEYWORD_CHARACTERS = 8
 MAX_TEXT_CHARACTERS = 200
 MAX_SEED = 2**63 - 1
 DEFAULT_TOP_K = 8
-
-# 々 and 〇, extension A, unified ideographs, compatibility ideographs, the two supplementary planes.
-_HAN = (
-    (0x3005, 0x3005),
-    (0x3007, 0x3007),
-    (0x3400, 0x4DBF),
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0x20000, 0x3FFFF),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +61,7 @@ class Words:
                 raise InvalidOption(
                     f"keywords[{place}]: must have 1 to {MAX_KEYWORD_CHARACTERS} characters, not {len(word)}"
                 )
-            if not all(map(is_han, word)):
+            if not is_han(word):
                 raise InvalidOption(f"keywords[{place}]: must consist of Chinese characters")
 
 
@@ -115,12 +105,6 @@ class Composition:
         _check_range("top_k", self.top_k, 1, MAX_TOP_K)
         _check_range("candidates", self.candidates, 1, MAX_CANDIDATES)
         _check_range("seed", self.seed, 0, MAX_SEED)
-
-
-def is_han(character: str) -> bool:
-    """Whether the character is a Chinese one, simplified or traditional."""
-    code = ord(character)
-    return any(first <= code <= last for first, last in _HAN)
 
 
 def _check_range(name: str, value: int, lowest: int, highest: int) -> None:

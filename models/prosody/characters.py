@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-# CJK unified ideographs with extensions A to H, compatibility ideographs, and the numeral zero 〇.
-_HAN = re.compile(r"[〇㐀-䶿一-鿿豈-﫿\U00020000-\U0003ffff]+")
+# CJK unified ideographs with extensions A to H, compatibility ideographs, the repetition mark 々, the zero 〇.
+_HAN = re.compile(r"[々〇㐀-䶿一-鿿豈-﫿\U00020000-\U0003ffff]+")
 
 
 def is_han(text: str) -> bool:
