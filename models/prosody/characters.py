@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# CJK unified ideographs with extensions A to H, compatibility ideographs, the repetition mark 々, the zero 〇.
+# CJK unified ideographs with extensions A to H, compatibility ideographs, the marks 々 and 〇.
 _HAN = re.compile(r"[々〇㐀-䶿一-鿿豈-﫿\U00020000-\U0003ffff]+")
 
 
