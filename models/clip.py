@@ -104,7 +104,7 @@ class Encoder:
             facts = bundle.manifest["tokenizer"]
             tokenizer = _TOKENIZERS[facts["type"]](bundle, facts)
             spec = ImageSpec.from_manifest(bundle.manifest["image"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise CorruptArtifact(f"{bundle.path}: not an encoder's manifest: {error!r}") from error
         return cls(
             bundle,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.bundle import Bundle
+from models.bundle import Bundle, CorruptArtifact
 from models.engine import Decoding, open_engine
 from models.prompt import PromptTemplate, PromptTooLong, select_keywords
 from models.prosody import FORMS, CharactersOnly, Constraint, Form
@@ -61,7 +61,10 @@ class Poet:
     @classmethod
     def open(cls, bundle: Bundle, *, provider: str = "cpu", threads: int = 0) -> Poet:
         """Open a poet bundle. Raises CorruptArtifact, ProviderUnavailable."""
-        return cls(bundle, provider=provider, threads=threads)
+        try:
+            return cls(bundle, provider=provider, threads=threads)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptArtifact(f"{bundle.path}: not a poet's manifest: {error!r}") from error
 
     def compose(
         self,

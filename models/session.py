@@ -9,6 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    NoSuchFile,
+)
+
+from models.bundle import CorruptArtifact
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -28,7 +37,8 @@ def open_session(path: Path | str, *, provider: str = "cpu", threads: int = 0) -
         provider: `cpu` or `cuda`.
         threads: intra-op threads; 0 lets ONNX Runtime take one per physical core.
 
-    Raises ProviderUnavailable when `provider` is unknown or is not active after creation.
+    Raises ProviderUnavailable when `provider` is unknown or is not active after creation, CorruptArtifact
+    when the file is no model.
     """
     if provider not in _PROVIDERS:
         raise ProviderUnavailable(f"unknown provider {provider!r}; choose one of {', '.join(_PROVIDERS)}")
@@ -41,7 +51,10 @@ def open_session(path: Path | str, *, provider: str = "cpu", threads: int = 0) -
     wanted = _PROVIDERS[provider]
     if wanted not in ort.get_available_providers():
         raise ProviderUnavailable(_advice(wanted, ort.get_available_providers()))
-    session = ort.InferenceSession(str(path), options, providers=[wanted])
+    try:
+        session = ort.InferenceSession(str(path), options, providers=[wanted])
+    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
+        raise CorruptArtifact(f"{path}: not a model that ONNX Runtime can load") from error
     if wanted not in session.get_providers():
         raise ProviderUnavailable(_advice(wanted, session.get_providers()))
     return session

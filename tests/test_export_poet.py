@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.bundle import CorruptArtifact, write_bundle
 from models.engine import open_engine
 from models.poet import Poet
 from models.prosody import FORMS
@@ -88,3 +89,12 @@ def test_weights_are_stored_as_fp16(poet):
     stored = sum(Path(bundle.path / name).stat().st_size for name in bundle.manifest["files"])
     parameters = sum(parameter.numel() for parameter in model.parameters())
     assert stored < 3.2 * parameters + 200_000
+
+
+@pytest.mark.parametrize("field", ["architecture", "prompt", "tokenizer"])
+def test_a_manifest_that_describes_no_poet_is_refused(poet, field, tmp_path):
+    bundle, _, _ = poet
+    facts = {name: value for name, value in bundle.manifest.items() if name != field}
+    broken = write_bundle(tmp_path / "broken", facts, {n: bundle.file(n) for n in bundle.manifest["files"]})
+    with pytest.raises(CorruptArtifact):
+        Poet.open(broken)

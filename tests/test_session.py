@@ -10,6 +10,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
+from models.bundle import CorruptArtifact
 from models.session import ProviderUnavailable, open_session
 
 needs_no_cuda = pytest.mark.skipif(
@@ -57,3 +58,15 @@ def test_a_silent_fall_back_to_the_cpu_is_an_error(doubling: Path, monkeypatch: 
     )
     with pytest.raises(ProviderUnavailable, match="only CPUExecutionProvider can be used"):
         open_session(doubling, provider="cuda")
+
+
+@pytest.mark.parametrize("content", [b"", b"no model at all", b"\x08\x07"])
+def test_a_file_that_is_no_model_is_a_corrupt_artifact(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.onnx").write_bytes(content)
+    with pytest.raises(CorruptArtifact, match=r"model\.onnx"):
+        open_session(tmp_path / "model.onnx")
+
+
+def test_a_missing_file_is_a_corrupt_artifact(tmp_path: Path) -> None:
+    with pytest.raises(CorruptArtifact):
+        open_session(tmp_path / "model.onnx")

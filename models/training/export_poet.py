@@ -32,6 +32,7 @@ from models.training.parity import check_greedy
 from models.training.train import CHECKPOINT, template_for
 
 OPSET = 18
+_FLAGS = ("arch", "minutes", "d_model", "layers", "batch", "learning_rate", "warmup_steps", "seed", "threads")
 _LICENCE = "Apache-2.0; trained from scratch on poems of the npm package chinese-poetry (MIT)"
 _AUTO = torch.export.Dim.AUTO
 
@@ -78,6 +79,19 @@ def write_poet(
             **facts,
         }
         return write_bundle(out, manifest, files)
+
+
+def _training_facts(run: dict, corpus: Path, keywords: Path) -> dict:
+    """What the manifest says of a run: its command, where it ended, and what it read, by content."""
+    settings = {name: value for name, value in run.items() if name not in ("corpus", "keywords", "out")}
+    flags = (f"--{name.replace('_', '-')} {settings[name]}" for name in _FLAGS)
+    return {
+        "command": f"python -m models.training.train --corpus C --keywords K --out RUN {' '.join(flags)}",
+        **settings,
+        "corpus": "npm chinese-poetry 2.0.1, by models.training.corpus",
+        "corpus_sha256": sha256_of(corpus / "train.jsonl"),
+        "keywords_sha256": sha256_of(keywords),
+    }
 
 
 def _export_gpt2(model: PreTrainedModel, path: Path) -> Path:
@@ -201,8 +215,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=50, help="held-out prompts for the parity check")
     options = parser.parse_args()
     model, tokenizer, training = load_run(options.run)
-    training["corpus_sha256"] = sha256_of(options.corpus / "train.jsonl")
-    facts = {"licence": _LICENCE, "training": training}
+    facts = {"licence": _LICENCE, "training": _training_facts(training, options.corpus, options.keywords)}
     bundle = write_poet(model, tokenizer, options.out, name=training["arch"], facts=facts)
     checked = check_greedy(bundle, model, options.corpus, prompts=options.prompts)
     print(f"{options.out}: {checked} characters of {options.prompts} prompts equal PyTorch's, id for id")
