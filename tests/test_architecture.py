@@ -136,3 +136,10 @@ def test_nothing_of_a_machine_or_a_registry_is_committed():
             "",
         }:
             assert not forbidden.search(path.read_text(encoding="utf-8", errors="ignore")), name
+
+
+def test_shipped_models_hold_no_path_of_the_machine_that_made_them():
+    models = list((ROOT / "models" / "bundles").rglob("*.onnx"))
+    assert models
+    for path in models:
+        assert not re.search(rb"/[\w./-]+\.py\b", path.read_bytes()), path

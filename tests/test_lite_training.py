@@ -99,7 +99,7 @@ class TestSpace:
 
 
 @pytest.fixture(scope="module")
-def towers(self, tmp_path_factory: pytest.TempPathFactory) -> tuple:
+def towers(tmp_path_factory: pytest.TempPathFactory) -> tuple:
     ort = pytest.importorskip("onnxruntime")
     export = lite_export()
     path = tmp_path_factory.mktemp("lite") / "image.onnx"

@@ -15,13 +15,12 @@ import random
 import tempfile
 from pathlib import Path
 
-import onnx
 import torch
-from onnx import numpy_helper
 from transformers import PreTrainedModel
 
 from models.bundle import Bundle, sha256_of, write_bundle
 from models.tokenizer import CharacterTokenizer
+from models.training import onnx_file
 from models.training.architectures import new_model
 from models.training.corpus import load
 from models.training.dataset import ExampleMaker, KeywordSampler, quatrains
@@ -151,27 +150,8 @@ def _run_export(module: torch.nn.Module, arguments: dict, path: Path, outputs: l
             dynamo=True,
             verbose=False,
         )
-    onnx.save(store_as_fp16(program.model_proto), path)
+    onnx_file.save(program.model_proto, path)
     return path
-
-
-def store_as_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Keep the large fp32 weights as fp16, each with a Cast that ONNX Runtime folds when it loads the model.
-
-    Exact where the weights were rounded to fp16 before.
-    """
-    casts = []
-    for weight in model.graph.initializer:
-        if weight.data_type != onnx.TensorProto.FLOAT or len(weight.dims) < 2:
-            continue
-        name = weight.name
-        half = numpy_helper.from_array(numpy_helper.to_array(weight).astype("float16"), f"{name}.fp16")
-        weight.CopyFrom(half)
-        casts.append(onnx.helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    return model
 
 
 def _names(prefix: str, layers: int) -> list[str]:

