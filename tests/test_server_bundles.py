@@ -29,11 +29,6 @@ BUNDLES = ROOT / "models" / "bundles"
 KEYWORDS = ROOT / "index_builder" / "data" / "keywords.tsv"
 CLIENTS = str(Path(image2poem.__file__).resolve().parent.parent)
 
-pytestmark = pytest.mark.skipif(
-    not all((BUNDLES / name / "manifest.json").exists() for name in ("lite", "t5", "gpt2")),
-    reason="the bundles are not there",
-)
-
 
 def jpeg(seed: int, size: tuple[int, int] = (1280, 800), **options) -> bytes:
     """Clouds of colour: smooth noise."""
