@@ -26,7 +26,7 @@ class Sampling:
     Raises InvalidOption.
     """
 
-    temperature: float = 0.8
+    temperature: float = 0.7
     top_p: float = 0.9
     top_k: int = 0
 

@@ -126,7 +126,7 @@ def _add_compose(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--candidates", type=int, default=1, metavar="N", help="write N poems, show the best (1)"
     )
     compose.add_argument("--seed", type=int, metavar="N", help="the same seed writes the same poem")
-    compose.add_argument("--temperature", type=float, metavar="T", help="0 … 2, higher is bolder (0.8)")
+    compose.add_argument("--temperature", type=float, metavar="T", help="0 … 2, higher is bolder (0.7)")
     compose.add_argument("--top-p", type=float, metavar="P", help="draw from the likeliest characters (0.9)")
     compose.add_argument("--sampling-top-k", type=int, metavar="K", help="draw from K characters (no bound)")
 
