@@ -16,7 +16,7 @@ def index_loop() -> Result:
     vectors = rng.standard_normal((_COUNT, _DIMENSION), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     query = vectors[:1] + 0.1
-    index = make_index(choose_kind(_COUNT), vectors)
+    index = make_index(vectors, choose_kind(_COUNT))
 
     def loop() -> list[int]:
         norm = np.linalg.norm(query[0])
