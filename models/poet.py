@@ -79,7 +79,7 @@ class Poet:
         """Write `candidates` poems side by side.
 
         Args:
-            keywords: best first; those that `select_keywords` takes go into the prompt.
+            keywords: best first; the first ones, at most one a line, go into the prompt.
             form: one of `forms`.
             sampling: how characters are drawn.
             seed: the same seed and arguments give the same poems on one machine and bundle.

@@ -52,14 +52,18 @@ class PromptTemplate:
 
 
 def select_keywords(keywords: Sequence[str], form: Form) -> list[str]:
-    """The keywords that go into the prompt: at most one a line, as in training, best first.
+    """The keywords that go into the prompt: at most one a line, as in training, the first ones."""
+    return list(dict.fromkeys(keywords))[: form.lines]
 
-    Words that share a character with a better one wait until the others have had their place, so that
-    瀑布 飞瀑 飞泉 does not fill the poem with one idea.
+
+def distinct_keywords(keywords: Sequence[str]) -> list[str]:
+    """Those that share no character with one before them.
+
+    What is looked up comes in near-synonyms: 楼阁 楼殿 宫殿 殿 楼台 台殿. A poet that is given all of
+    them says one thing four times; 楼阁 and 宫殿 are enough.
     """
-    fresh: list[str] = []
-    repeating: list[str] = []
-    for keyword in dict.fromkeys(keywords):
-        used = set("".join(fresh))
-        (repeating if used & set(keyword) else fresh).append(keyword)
-    return [*fresh, *repeating][: form.lines]
+    chosen: list[str] = []
+    for keyword in keywords:
+        if not set(keyword) & set("".join(chosen)):
+            chosen.append(keyword)
+    return chosen

@@ -13,6 +13,7 @@ import numpy as np
 
 from index_builder.index import Keyword
 from models.poet import Poet
+from models.prompt import distinct_keywords
 from models.prosody import FORMS, Form
 from models.sampling import InvalidOption
 from server.catalog import Snapshot
@@ -142,8 +143,9 @@ def _write(
     stopped: Callable[[], bool],
 ) -> Iterator[Token | Line]:
     """Write all candidates into `drafts`, and say so character by character."""
+    words = [keyword.text for keyword in keywords]
     for token in poet.compose(
-        [keyword.text for keyword in keywords],
+        words if isinstance(wish.source, Words) else distinct_keywords(words),
         form=form,
         sampling=wish.sampling,
         seed=wish.seed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.prompt import PromptTemplate, select_keywords
+from models.prompt import PromptTemplate, distinct_keywords, select_keywords
 from models.prosody import FORMS, UnknownForm, form_named, is_han
 from models.prosody.rhythm import words
 from models.tokenizer import SPECIAL_TOKENS, CharacterTokenizer
@@ -50,10 +50,14 @@ def test_a_template_survives_its_manifest():
     assert PromptTemplate.from_manifest({"prompt": template.to_manifest()}) == template
 
 
-def test_keywords_that_share_a_character_wait_their_turn():
-    chosen = select_keywords(["瀑布", "飞瀑", "飞泉", "断崖", "青松", "白云"], FORMS["qijue"])
-    assert chosen == ["瀑布", "飞泉", "断崖", "青松"]
+def test_a_prompt_takes_one_keyword_a_line():
     assert select_keywords(["明月", "月光", "明月"], FORMS["qijue"]) == ["明月", "月光"]
+    assert select_keywords("东南西北中", FORMS["qijue"]) == ["东", "南", "西", "北"]
+
+
+def test_keywords_that_share_a_character_with_a_better_one_are_not_distinct():
+    assert distinct_keywords(["瀑布", "飞瀑", "飞泉", "断崖", "泉"]) == ["瀑布", "飞泉", "断崖"]
+    assert distinct_keywords([]) == []
 
 
 def test_forms_have_two_names():
