@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from index_builder.index import Keyword
+from models.poet import PoemToken
 from models.prosody import Form
 
 
@@ -36,18 +37,6 @@ class Retrieved:
 
     keywords: tuple[Keyword, ...]
     index_version: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Token:
-    """One character; `log_probability` is natural and the poet's own, before sampling."""
-
-    candidate: int
-    line: int
-    position: int
-    id: int
-    text: str
-    log_probability: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,4 +77,4 @@ class Finished:
         return self.candidates[self.best_candidate]
 
 
-Event = Retrieved | Token | Line | Finished
+Event = Retrieved | PoemToken | Line | Finished

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from index_builder.index import Keyword
-from models.poet import Poet
+from models.poet import PoemToken, Poet
 from models.prompt import distinct_keywords
 from models.prosody import FORMS, Form
 from models.sampling import InvalidOption
 from server.catalog import Snapshot
-from server.events import Event, Finished, Found, Line, Retrieved, Timings, Token
+from server.events import Event, Finished, Found, Line, Retrieved, Timings
 from server.ranking import Draft, rank
 from server.request import Composition, Embedding, Lookup, Picture, Text, Words
 
@@ -141,7 +141,7 @@ def _write(
     form: Form,
     drafts: list[Draft],
     stopped: Callable[[], bool],
-) -> Iterator[Token | Line]:
+) -> Iterator[PoemToken | Line]:
     """Write all candidates into `drafts`, and say so character by character."""
     words = [keyword.text for keyword in keywords]
     for token in poet.compose(
@@ -154,14 +154,7 @@ def _write(
     ):
         draft = drafts[token.candidate]
         draft.add(token.line, token.text, token.log_probability)
-        yield Token(
-            candidate=token.candidate,
-            line=token.line,
-            position=token.position,
-            id=token.id,
-            text=token.text,
-            log_probability=token.log_probability,
-        )
+        yield token
         if token.position == form.characters - 1:
             yield Line(candidate=token.candidate, line=token.line, text=draft.lines[token.line])
 

@@ -12,11 +12,12 @@ from image2poem.v1 import poem_pb2
 from image2poem.v1 import poem_service_pb2 as pb
 from index_builder.index import Keyword
 from models.image import MAX_PIXELS
+from models.poet import PoemToken
 from models.prosody import FORMS, Form
 from models.sampling import InvalidOption, Sampling
 from server import request as limits
 from server.catalog import Snapshot
-from server.events import Candidate, Event, Finished, Found, Line, Retrieved, Timings, Token
+from server.events import Candidate, Event, Finished, Found, Line, Retrieved, Timings
 from server.request import Composition, Embedding, Lookup, Picture, Text, Words
 
 _FORM_TO_WIRE: dict[str, Any] = {name: poem_pb2.Form.Value(f"FORM_{name.upper()}") for name in FORMS}
@@ -70,7 +71,7 @@ def from_found(found: Found) -> pb.LookupKeywordsResponse:
 
 def from_event(event: Event) -> pb.ComposePoemResponse:
     match event:
-        case Token():
+        case PoemToken():
             return pb.ComposePoemResponse(
                 token=poem_pb2.Token(
                     candidate=event.candidate,
