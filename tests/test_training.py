@@ -100,6 +100,7 @@ def config(tmp_path):
         weight_decay=0.0,
         checkpoint_minutes=10.0,
         threads=1,
+        device="cpu",
         seed=0,
     )
 

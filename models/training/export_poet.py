@@ -52,7 +52,7 @@ def load_run(run: Path) -> tuple[PreTrainedModel, CharacterTokenizer, dict]:
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     tokenizer = CharacterTokenizer.read(run / "vocab.txt")
     model = new_model(config["arch"], tokenizer, d_model=config["d_model"], layers=config["layers"])
-    state = torch.load(run / CHECKPOINT, weights_only=True)
+    state = torch.load(run / CHECKPOINT, weights_only=True, map_location="cpu")
     model.load_state_dict(state["model"])
     model.half().float()
     return model, tokenizer, {**config, **state["progress"]}

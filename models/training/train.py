@@ -56,6 +56,7 @@ class TrainingConfig:
     weight_decay: float
     checkpoint_minutes: float
     threads: int
+    device: str
     seed: int
 
 
@@ -92,6 +93,7 @@ class Trainer:
             self.poems, self.validation = quatrains(self.poems), quatrains(self.validation)
         self.maker = ExampleMaker(config.arch, self.tokenizer, self.template, sampler)
         self.model = new_model(config.arch, self.tokenizer, d_model=config.d_model, layers=config.layers)
+        self.model.to(config.device)
         groups = parameter_groups(
             self.model, learning_rate=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -129,7 +131,7 @@ class Trainer:
     def _resume(self) -> None:
         path = self.out / CHECKPOINT
         if path.exists():
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, weights_only=True, map_location=self.config.device)
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.progress = Progress(**state["progress"])
@@ -158,8 +160,9 @@ class Trainer:
 
     def _loss(self, poems: list[Poem], rng: random.Random) -> torch.Tensor:
         examples = [self.maker.make(poem, rng) for poem in poems]
-        inputs = collate(self.config.arch, examples, self.tokenizer.pad_id)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        batch = collate(self.config.arch, examples, self.tokenizer.pad_id)
+        inputs = {name: value.to(self.config.device) for name, value in batch.items()}
+        with torch.autocast(self.config.device, dtype=torch.bfloat16):
             return loss_of(self.model, inputs)
 
     def _schedule(self) -> float:
@@ -207,6 +210,8 @@ def parse_config() -> TrainingConfig:
     parser.add_argument("--weight-decay", type=float, default=0.05)
     parser.add_argument("--checkpoint-minutes", type=float, default=5.0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=best)
     parser.add_argument("--seed", type=int, default=0)
     return TrainingConfig(**vars(parser.parse_args()))
 
