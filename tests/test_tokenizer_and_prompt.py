@@ -73,7 +73,19 @@ def test_words_lie_on_the_rhythm():
 
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [("明月", True), ("〇", True), ("𠀀", True), ("moon", False), ("", False), ("明 月", False)],
+    [
+        ("明月", True),
+        ("〇", True),
+        ("𠀀", True),
+        ("moon", False),
+        ("", False),
+        ("明 月", False),
+        ("々", True),
+        ("\uf900", True),
+        ("\ue123", False),
+        ("달", False),
+        ("，", False),
+    ],
 )
 def test_han(text, answer):
     assert is_han(text) is answer

@@ -26,6 +26,8 @@ SPLITS = ("train", "validation", "test")
 # leaves a thousand held-out poems of the rarest form (五绝) for evaluation.
 _HELD_OUT = {"test": 1200, "validation": 600}
 _PUNCTUATION = re.compile("[，。？！；、：]")
+# The mark of repetition and the compatibility forms are spellings of other characters.
+_SPELLING = re.compile("[々\uf900-\ufaff]")
 _NEAR_DUPLICATE = 0.75
 
 
@@ -113,7 +115,7 @@ def _simplified(records: Iterable[dict]) -> Iterator[dict]:
 def _as_poem(record: dict) -> Poem | None:
     lines = tuple(line for line in _PUNCTUATION.split("".join(record["paragraphs"])) if line)
     form = form_of(lines)
-    if form is None or not all(is_han(line) for line in lines):
+    if form is None or not all(is_han(line) and not _SPELLING.search(line) for line in lines):
         return None
     return Poem(
         form=form.name,
