@@ -58,13 +58,10 @@ class CausalEngine:
         self.providers = decoder.get_providers()
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Decoding:
-        rows = np.asarray(prompts, dtype=np.int64)
-        if (rows == rows[0]).all():
-            # Candidates of one request share their prompt: read it once.
-            decoding = _CausalDecoding(self._decoder, rows[:1])
-            decoding.repeat(len(rows))
-            return decoding
-        return _CausalDecoding(self._decoder, rows)
+        read, copies = _to_read(prompts)
+        decoding = _CausalDecoding(self._decoder, read, {})
+        decoding.repeat(copies)
+        return decoding
 
 
 class EncoderDecoderEngine:
@@ -79,19 +76,25 @@ class EncoderDecoderEngine:
         self.providers = decoder.get_providers()
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Decoding:
-        rows = np.asarray(prompts, dtype=np.int64)
-        same = bool((rows == rows[0]).all())
-        read = rows[:1] if same else rows
+        read, copies = _to_read(prompts)
         mask = np.ones_like(read)
         values = self._encoder.run(None, {"input_ids": read, "mask": mask})
         cross = {
             output.name: value for output, value in zip(self._encoder.get_outputs(), values, strict=True)
         }
         start = np.full((len(read), 1), self._start_id, dtype=np.int64)
-        decoding = _CrossDecoding(self._decoder, start, {**cross, "source_mask": mask})
-        if same:
-            decoding.repeat(len(rows))
+        decoding = _CachedDecoding(self._decoder, start, {**cross, "source_mask": mask})
+        decoding.repeat(copies)
         return decoding
+
+
+def _to_read(prompts: Sequence[Sequence[int]]) -> tuple[np.ndarray, int]:
+    """The prompts to read, int64 (M, T), and how many sequences each begins.
+
+    Candidates of one request share their prompt: it is read once.
+    """
+    rows = np.asarray(prompts, dtype=np.int64)
+    return (rows[:1], len(rows)) if (rows == rows[0]).all() else (rows, 1)
 
 
 class _CachedDecoding:
@@ -117,11 +120,13 @@ class _CachedDecoding:
         self._past = dict(zip(names, present, strict=True))
         self._length += ids.shape[1]
 
-    def repeat(self, rows: int) -> None:
-        """Turn the one sequence into `rows` equal ones."""
-        self.logits = np.repeat(self.logits, rows, axis=0)
-        self._past = {name: np.repeat(value, rows, axis=0) for name, value in self._past.items()}
-        self._fixed = {name: np.repeat(value, rows, axis=0) for name, value in self._fixed.items()}
+    def repeat(self, copies: int) -> None:
+        """Turn each sequence into `copies` equal ones."""
+        if copies == 1:
+            return
+        self.logits = np.repeat(self.logits, copies, axis=0)
+        self._past = {name: np.repeat(value, copies, axis=0) for name, value in self._past.items()}
+        self._fixed = {name: np.repeat(value, copies, axis=0) for name, value in self._fixed.items()}
 
     def _positions(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         total = self._length + ids.shape[1]
@@ -129,13 +134,8 @@ class _CachedDecoding:
 
 
 class _CausalDecoding(_CachedDecoding):
-    def __init__(self, decoder: ort.InferenceSession, ids: np.ndarray) -> None:
-        super().__init__(decoder, ids, {})
+    """Also told where in the sequence each token stands."""
 
     def _positions(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         places = np.arange(self._length, self._length + ids.shape[1], dtype=np.int64)
         return {"position_ids": np.tile(places, (len(ids), 1)), **super()._positions(ids)}
-
-
-class _CrossDecoding(_CachedDecoding):
-    pass

@@ -8,6 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 
+def vector_of(data: bytes, dimension: int) -> np.ndarray:
+    """A unit vector that depends on nothing but the bytes."""
+    seed = int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
+    vector = np.random.default_rng(seed).standard_normal(dimension)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
 class FakeEncoder:
     """Maps any bytes or text to a unit vector: the same input always to the same one, others at random.
 
@@ -29,9 +36,5 @@ class FakeEncoder:
 
     def encode_pictures(self, pictures: Sequence[bytes]) -> np.ndarray:
         """Bytes → (N, D) float32 unit rows."""
-        rows = np.zeros((len(pictures), self.dimension), dtype=np.float32)
-        for row, picture in zip(rows, pictures, strict=True):
-            seed = int.from_bytes(hashlib.sha256(picture).digest()[:8])
-            row[:] = np.random.default_rng(seed).standard_normal(self.dimension)
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        return rows
+        rows = [vector_of(picture, self.dimension) for picture in pictures]
+        return np.stack(rows) if rows else np.empty((0, self.dimension), dtype=np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fake_encoder import vector_of
 from index_builder.index import Keyword
 from models.image import InvalidImage
 from models.poet import PoemToken
@@ -23,13 +23,6 @@ CHARACTERS = "春江潮水连海平月共生滟随波千万里何处无明流宛
 PICTURE = b"a picture of a lake"
 OTHER_PICTURE = b"a picture of a mountain"
 BROKEN_PICTURE = b"broken"
-
-
-def vector_of(data: bytes, dimension: int) -> np.ndarray:
-    """A unit vector that depends on nothing but the bytes."""
-    seed = int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
-    vector = np.random.default_rng(seed).standard_normal(dimension)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
 class FakeEncoder:

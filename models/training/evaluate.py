@@ -24,7 +24,7 @@ from models.poet import Poet
 from models.prompt import PromptTemplate, select_keywords
 from models.prosody import FORMS, Form
 from models.sampling import Sampler, Sampling
-from models.tokenizer import SEP, CharacterTokenizer
+from models.tokenizer import EOS, SEP, CharacterTokenizer
 from models.training.architectures import loss_of
 from models.training.corpus import Poem, load
 from models.training.dataset import ExampleMaker, KeywordSampler, batches, collate
@@ -47,6 +47,11 @@ def held_out_loss(
         total += loss_of(model, inputs).item() * len(batch)
         count += len(batch)
     return total / count
+
+
+def keyword_sampler(keyword_list: Path) -> KeywordSampler:
+    """Draws keywords of held-out poems; weighted as for a corpus of about the training split's size."""
+    return KeywordSampler(read_keywords(keyword_list), 200_000)
 
 
 def prompts_from(
@@ -105,17 +110,17 @@ def format_accuracy(bundle: Bundle, prompts: Sequence[Prompt]) -> float:
 
 def _is_well_formed(ids: list[int], tokenizer: CharacterTokenizer, form: Form, *, whole: bool) -> bool:
     text = tokenizer.decode(ids)
-    first, _, _ = text.partition("[EOS]")
+    first, _, _ = text.partition(EOS)
     if not whole:
         return len(first) == form.characters
-    lines = text.removesuffix(SEP).split("[EOS]")
+    lines = text.removesuffix(SEP).split(EOS)
     return text.endswith(SEP) and [len(line) for line in lines] == [form.characters] * form.lines
 
 
 def evaluate(bundle: Bundle, corpus: Path, keyword_list: Path, *, count: int) -> tuple[dict, list[list[str]]]:
     """The figures, and the poems that they were counted on."""
     poems = load(corpus, "test")
-    keywords = KeywordSampler(read_keywords(keyword_list), 200_000)
+    keywords = keyword_sampler(keyword_list)
     poet = Poet.open(bundle)
     prompts = prompts_from(poems, keywords, poet.forms, count)
     written = [compose(poet, prompt, seed=seed) for seed, prompt in enumerate(prompts)]

@@ -23,9 +23,8 @@ from models.tokenizer import CharacterTokenizer
 from models.training import onnx_file
 from models.training.architectures import new_model
 from models.training.corpus import load
-from models.training.dataset import ExampleMaker, KeywordSampler, quatrains
-from models.training.evaluate import evaluate, held_out_loss
-from models.training.keywords import read_keywords
+from models.training.dataset import ExampleMaker, quatrains
+from models.training.evaluate import evaluate, held_out_loss, keyword_sampler
 from models.training.onnx_modules import Gpt2Decoder, T5Decoder, T5Encoder
 from models.training.parity import check_greedy
 from models.training.train import CHECKPOINT, template_for
@@ -175,8 +174,7 @@ def add_evaluation(
     poems = load(corpus, "test")
     if arch == "t5":
         poems = quatrains(poems)
-    sampler = KeywordSampler(read_keywords(keywords), 200_000)
-    maker = ExampleMaker(arch, tokenizer, template_for(arch), sampler)
+    maker = ExampleMaker(arch, tokenizer, template_for(arch), keyword_sampler(keywords))
     sample = random.Random(0).sample(poems, 1000)
     loss = held_out_loss(model, maker, sample, pad_id=tokenizer.pad_id)
     figures = {"nats_per_token": round(loss, 4), **figures}
