@@ -15,7 +15,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import cache, encoder, index, serving, startup
+from benchmarks import cache, checker, encoder, index, parallelism, rules, serving, startup
 from benchmarks.result import Benchmark
 
 _ALL: dict[str, Benchmark] = {
@@ -24,6 +24,9 @@ _ALL: dict[str, Benchmark] = {
     **encoder.BENCHMARKS,
     **index.BENCHMARKS,
     **cache.BENCHMARKS,
+    **checker.BENCHMARKS,
+    **rules.BENCHMARKS,
+    **parallelism.BENCHMARKS,
 }
 
 

@@ -10,7 +10,7 @@ from benchmarks.process import ROOT
 from benchmarks.result import Benchmark, Result, describe, timed
 from models.bundle import open_bundle
 from models.poet import Poet
-from models.prosody import FORMS
+from models.prosody import FORMS, Rules
 from models.sampling import Sampling
 from models.tokenizer import CharacterTokenizer
 
@@ -35,9 +35,11 @@ def _kv_cache(poet: str) -> Result:
         )
         opened = Poet.open(bundle)
         form, greedy = FORMS["qijue"], Sampling(temperature=0.0)
+        free = opened.constraint(form, Rules(regulated=False))
 
         def ours() -> list[int]:
-            return [token.id for token in opened.compose(_KEYWORDS, form=form, sampling=greedy, seed=0)]
+            tokens = opened.compose(_KEYWORDS, form=form, sampling=greedy, seed=0, constraint=free)
+            return [token.id for token in tokens]
 
         def theirs() -> list[int]:
             return torch_greedy(bundle, model, _KEYWORDS, form)

@@ -25,12 +25,15 @@ class Decoding(Protocol):
     def step(self, ids: np.ndarray) -> None:
         """Read int64 (N, T) more tokens of each sequence and renew `logits`."""
 
+    def select(self, rows: Sequence[int] | np.ndarray) -> None:
+        """Go on with these sequences, int64 (M,); one may be taken several times, or left out."""
+
 
 class Engine(Protocol):
     """A decoder that begins sequences from prompts."""
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Decoding:
-        """Read N prompts of one length; `logits` is then for the first token to write."""
+        """Read N prompts, of one length for GPT2; `logits` is then for the first token to write."""
 
     @property
     def providers(self) -> list[str]:
@@ -58,10 +61,8 @@ class CausalEngine:
         self.providers = decoder.get_providers()
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Decoding:
-        read, copies = _to_read(prompts)
-        decoding = _CausalDecoding(self._decoder, read, {})
-        decoding.repeat(copies)
-        return decoding
+        read, begun = _to_read(prompts)
+        return _spread(_CausalDecoding(self._decoder, np.array(read, dtype=np.int64), {}), begun)
 
 
 class EncoderDecoderEngine:
@@ -76,25 +77,42 @@ class EncoderDecoderEngine:
         self.providers = decoder.get_providers()
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Decoding:
-        read, copies = _to_read(prompts)
-        mask = np.ones_like(read)
-        values = self._encoder.run(None, {"input_ids": read, "mask": mask})
+        """As `Engine.begin`; here the prompts may differ in length."""
+        read, begun = _to_read(prompts)
+        ids, mask = _padded(read)
+        values = self._encoder.run(None, {"input_ids": ids, "mask": mask})
         cross = {
             output.name: value for output, value in zip(self._encoder.get_outputs(), values, strict=True)
         }
         start = np.full((len(read), 1), self._start_id, dtype=np.int64)
-        decoding = _CachedDecoding(self._decoder, start, {**cross, "source_mask": mask})
-        decoding.repeat(copies)
-        return decoding
+        return _spread(_CachedDecoding(self._decoder, start, {**cross, "source_mask": mask}), begun)
 
 
-def _to_read(prompts: Sequence[Sequence[int]]) -> tuple[np.ndarray, int]:
-    """The prompts to read, int64 (M, T), and how many sequences each begins.
+def _to_read(prompts: Sequence[Sequence[int]]) -> tuple[list[tuple[int, ...]], list[int]]:
+    """The different prompts, and for each sequence the number of its own.
 
-    Candidates of one request share their prompt: it is read once.
+    Candidates of one request mostly share their prompt: it is read once.
     """
-    rows = np.asarray(prompts, dtype=np.int64)
-    return (rows[:1], len(rows)) if (rows == rows[0]).all() else (rows, 1)
+    number: dict[tuple[int, ...], int] = {}
+    begun = [number.setdefault(tuple(prompt), len(number)) for prompt in prompts]
+    return list(number), begun
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows filled up to the longest one, and where they are not filled up; both int64 (N, T)."""
+    longest = max(map(len, rows))
+    ids = np.zeros((len(rows), longest), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = row
+        mask[place, : len(row)] = 1
+    return ids, mask
+
+
+def _spread(decoding: _CachedDecoding, begun: Sequence[int]) -> _CachedDecoding:
+    if len(begun) > 1:
+        decoding.select(begun)
+    return decoding
 
 
 class _CachedDecoding:
@@ -120,13 +138,11 @@ class _CachedDecoding:
         self._past = dict(zip(names, present, strict=True))
         self._length += ids.shape[1]
 
-    def repeat(self, copies: int) -> None:
-        """Turn each sequence into `copies` equal ones."""
-        if copies == 1:
-            return
-        self.logits = np.repeat(self.logits, copies, axis=0)
-        self._past = {name: np.repeat(value, copies, axis=0) for name, value in self._past.items()}
-        self._fixed = {name: np.repeat(value, copies, axis=0) for name, value in self._fixed.items()}
+    def select(self, rows: Sequence[int] | np.ndarray) -> None:
+        rows = np.asarray(rows)
+        self.logits = self.logits[rows]
+        self._past = {name: value[rows] for name, value in self._past.items()}
+        self._fixed = {name: value[rows] for name, value in self._fixed.items()}
 
     def _positions(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         total = self._length + ids.shape[1]

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
 
 import numpy as np
 
 from models.bundle import Bundle, CorruptArtifact
+from models.choice import most_parallel
+from models.drafting import PoemToken, Row, write_line
 from models.engine import Decoding, open_engine
 from models.prompt import PromptTemplate, PromptTooLong, select_keywords
-from models.prosody import FORMS, CharactersOnly, Constraint, Form
-from models.sampling import InvalidOption, Sampler, Sampling
+from models.prosody import (
+    FORMS,
+    Constraint,
+    Endings,
+    Form,
+    LengthsOnly,
+    Lexicon,
+    Regulated,
+    RhymeBook,
+    Rules,
+)
+from models.sampling import InvalidOption, Sampling, generator_of
 from models.tokenizer import EOS, CharacterTokenizer
 
-
-@dataclass(frozen=True, kw_only=True)
-class PoemToken:
-    """One Chinese character of one candidate.
-
-    Attributes:
-        candidate, line, position: where it stands, all from 0.
-        id: its token id.
-        text: the character.
-        log_probability: natural logarithm, under the model at temperature 1, before any constraint.
-    """
-
-    candidate: int
-    line: int
-    position: int
-    id: int
-    text: str
-    log_probability: float
+# How many lines are written of which the most parallel one closes a parallel couplet.
+COUPLET_CHOICES = 4
 
 
 class Poet:
@@ -55,8 +53,9 @@ class Poet:
         self.providers = self._engine.providers
         self._tokenizer = CharacterTokenizer.read(bundle.file(manifest["tokenizer"]["vocabulary"]))
         self._template = PromptTemplate.from_manifest(manifest)
-        self._characters = CharactersOnly(self._tokenizer.vocabulary)
         self._line_end = self._tokenizer.id_of(EOS)
+        self._lexicons: dict[str, Lexicon] = {}
+        self._lock = Lock()
 
     @classmethod
     def open(cls, bundle: Bundle, *, provider: str = "cpu", threads: int = 0) -> Poet:
@@ -73,7 +72,9 @@ class Poet:
         form: Form,
         sampling: Sampling,
         seed: int,
+        constraint: Constraint | None = None,
         candidates: int = 1,
+        couplet_choices: int = COUPLET_CHOICES,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[PoemToken]:
         """Write `candidates` poems side by side.
@@ -83,7 +84,10 @@ class Poet:
             form: one of `forms`.
             sampling: how characters are drawn.
             seed: the same seed and arguments give the same poems on one machine and bundle.
+            constraint: what `constraint` gave for this form; without one, regulated verse in 平水韵.
             candidates: number of poems, at least 1.
+            couplet_choices: of how many lines the one is chosen that closes a parallel couplet of a 律诗.
+                Such a line is yielded once it is chosen: its characters come together. 1 is off.
             stopped: asked before each decoder step; when true the poems end where they are.
 
         Returns an iterator of characters: for each line and position one of each candidate.
@@ -94,65 +98,100 @@ class Poet:
         """
         if form.name not in self.forms:
             raise InvalidOption(f"poet {self.name} writes {', '.join(self.forms)}, not {form.name}")
+        constraint = constraint or self.constraint(form, Rules())
         draft = _Draft(
             keywords=select_keywords(keywords, form),
             form=form,
-            sampler=Sampler(sampling, seed=seed, rows=candidates),
-            constraint=self._characters,
-            lines=[[""] for _ in range(candidates)],
+            sampling=sampling,
+            seed=seed,
+            couplet_choices=couplet_choices,
+            rows=[
+                Row(candidate=row, lines=[], writing=constraint.begin(), generator=generator_of(seed, row))
+                for row in range(candidates)
+            ],
         )
         self._check_length(draft)
         write = self._write_by_line if self.architecture == "t5" else self._write_through
         return write(draft, stopped)
 
+    def constraint(self, form: Form, rules: Rules) -> Constraint:
+        """What these rules allow this poet. Raises ImpossibleRules."""
+        if not rules.regulated:
+            return LengthsOnly(form, self._tokenizer.vocabulary, rules.fixed)
+        return Regulated(form, rules, self._lexicon(rules.rhymes))
+
+    def _lexicon(self, book: RhymeBook) -> Lexicon:
+        """Made at its first use: a server that never rhymes in 词林正韵 need not hold it."""
+        with self._lock:
+            if book.name not in self._lexicons:
+                self._lexicons[book.name] = Lexicon(self._tokenizer.vocabulary, book, self._endings)
+            return self._lexicons[book.name]
+
+    @cached_property
+    def _endings(self) -> Endings:
+        return Endings(self._tokenizer.vocabulary)
+
     def _write_through(self, draft: _Draft, stopped: Callable[[], bool]) -> Iterator[PoemToken]:
         """GPT2: one sequence from the prompt to the poem's end."""
         if stopped():
             return
-        decoding = self._engine.begin(self._prompts(draft, []))
+        decoding = self._engine.begin(self._prompts(draft, with_lines=False))
         for line in range(draft.form.lines):
-            yield from self._write_line(draft, decoding, line, stopped)
+            for tokens in self._line(draft, decoding, line, stopped):
+                yield from tokens
             if stopped():
                 return
+            if line + 1 < draft.form.lines:
+                ends = [[token.id, self._line_end] for token in tokens]
+                decoding.step(np.array(ends, dtype=np.int64))
 
     def _write_by_line(self, draft: _Draft, stopped: Callable[[], bool]) -> Iterator[PoemToken]:
         """T5: the encoder reads keywords and lines so far, the decoder writes the next line."""
         for line in range(draft.form.lines):
             if stopped():
                 return
-            decoding = self._engine.begin(self._prompts(draft, [written[:-1] for written in draft.lines]))
-            yield from self._write_line(draft, decoding, line, stopped)
+            decoding = self._engine.begin(self._prompts(draft, with_lines=True))
+            for tokens in self._line(draft, decoding, line, stopped):
+                yield from tokens
 
-    def _write_line(
+    def _line(
         self, draft: _Draft, decoding: Decoding, line: int, stopped: Callable[[], bool]
-    ) -> Iterator[PoemToken]:
-        """Write one line of every candidate; at its end `decoding` has read all but the last character."""
-        last = draft.form.characters - 1
-        for position in range(draft.form.characters):
-            if position and stopped():
-                return
-            ids, log_probabilities = draft.draw(decoding.logits, line, position)
-            for candidate, (index, value) in enumerate(zip(ids, log_probabilities, strict=True)):
-                text = self._tokenizer.vocabulary[index]
-                draft.lines[candidate][-1] += text
-                yield PoemToken(
-                    candidate=candidate,
-                    line=line,
-                    position=position,
-                    id=int(index),
-                    text=text,
-                    log_probability=float(value),
-                )
-            if position < last:
-                decoding.step(ids[:, None])
-        for written in draft.lines:
-            written.append("")
-        if self.architecture != "t5" and line + 1 < draft.form.lines:
-            decoding.step(np.stack([ids, np.full_like(ids, self._line_end)], axis=1))
+    ) -> Iterator[list[PoemToken]]:
+        """One line of every candidate; at its end `decoding` has read all but the last character."""
 
-    def _prompts(self, draft: _Draft, lines: Sequence[Sequence[str]]) -> list[list[int]]:
-        written = lines or [[] for _ in draft.lines]
-        texts = [self._template.render(draft.keywords, form=draft.form, lines=part) for part in written]
+        def write(rows: Sequence[Row]) -> Iterator[list[PoemToken]]:
+            return write_line(
+                rows,
+                decoding,
+                form=draft.form,
+                sampling=draft.sampling,
+                tokenizer=self._tokenizer,
+                stopped=stopped,
+            )
+
+        choices = draft.couplet_choices
+        if choices == 1 or line not in draft.form.parallel_lines:
+            yield from write(draft.rows)
+            return
+        decoding.select(np.repeat(np.arange(len(draft.rows)), choices))
+        trials = draft.trials(line)
+        written = list(write(trials))
+        if len(written) == draft.form.characters:
+            chosen = draft.choose(trials, written)
+            decoding.select(chosen)
+            draft.rows = [trials[place] for place in chosen]
+            yield from ([tokens[place] for place in chosen] for tokens in written)
+
+    def _prompts(self, draft: _Draft, *, with_lines: bool) -> list[list[int]]:
+        texts = [
+            self._template.render(
+                draft.keywords,
+                form=draft.form,
+                rhyme=row.writing.pingshui_group,
+                lines=row.lines if with_lines else (),
+            )
+            for row in draft.rows
+        ]
         return [self._tokenizer.encode(text) for text in texts]
 
     def _check_length(self, draft: _Draft) -> None:
@@ -165,17 +204,32 @@ class Poet:
             )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class _Draft:
-    """Poems being written; `lines[candidate]` ends with the unfinished line."""
+    """Poems being written."""
 
     keywords: list[str]
     form: Form
-    sampler: Sampler
-    constraint: Constraint
-    lines: list[list[str]]
+    sampling: Sampling
+    seed: int
+    couplet_choices: int
+    rows: list[Row]
 
-    def draw(self, logits: np.ndarray, line: int, position: int) -> tuple[np.ndarray, np.ndarray]:
-        """Ids int64 (N,) and log probabilities float32 (N,) for the next character of every candidate."""
-        masks = [self.constraint.allowed(line, position, written) for written in self.lines]
-        return self.sampler.draw(logits, np.stack(masks))
+    def trials(self, line: int) -> list[Row]:
+        """Copies of each row, `couplet_choices` of them together, to write different lines."""
+        return [
+            row.copy(generator_of(self.seed, row.candidate, line, choice))
+            for row in self.rows
+            for choice in range(self.couplet_choices)
+        ]
+
+    def choose(self, trials: Sequence[Row], written: Sequence[Sequence[PoemToken]]) -> list[int]:
+        """For each row, the place of the trial that goes on."""
+        log_probabilities = [[token.log_probability for token in tokens] for tokens in written]
+        totals = np.array(log_probabilities).sum(axis=0)
+        chosen = []
+        for start in range(0, len(trials), self.couplet_choices):
+            among = slice(start, start + self.couplet_choices)
+            lines = [trial.lines[-1] for trial in trials[among]]
+            chosen.append(start + most_parallel(trials[start].lines[-2], lines, totals[among]))
+        return chosen

@@ -11,6 +11,8 @@ from typing import Any
 
 from models.prosody import FORMS, Form
 
+CONTROLLED = "[CLS]{form}{rhyme}{subject}关键词：{keywords}[EOS]"
+
 
 class PromptTooLong(ValueError):
     """Keywords and lines need more tokens than the poet was made for."""
@@ -18,14 +20,18 @@ class PromptTooLong(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class PromptTemplate:
-    """The recipe of the original work with a control token for the form in front.
+    """The recipe of the original work with control tokens in front, for what the poet was taught of them.
 
     Attributes:
-        prompt: what the poet reads first; `{form}` and `{keywords}` are filled in.
+        prompt: what the poet reads first; `{form}`, `{rhyme}`, `{subject}` and `{keywords}` are filled in.
         line: how each finished line is appended; `{line}` is filled in.
         close: what follows the lines so far (T5 encoders read it; empty for GPT2).
         keyword_separator: between two keywords.
         forms: control token of each form; forms that are not named get none.
+        rhymes: control token of each rhyme group (十一尤 and the like) that the poet was taught; else none.
+        subjects: control token of each subject (送别 and the like) that the poet was taught; else none.
+        unused_only: whether keywords that stand in the lines so far are left out, so that a poet that writes
+            line by line finds at the front what is still to be said.
         max_tokens: the longest sequence the poet reads and writes, in tokens.
     """
 
@@ -34,6 +40,9 @@ class PromptTemplate:
     close: str = ""
     keyword_separator: str = " "
     forms: Mapping[str, str] = field(default_factory=lambda: {name: f"[{name.upper()}]" for name in FORMS})
+    rhymes: Mapping[str, str] = field(default_factory=dict)
+    subjects: Mapping[str, str] = field(default_factory=dict)
+    unused_only: bool = False
     max_tokens: int = 128
 
     @classmethod
@@ -44,10 +53,30 @@ class PromptTemplate:
     def to_manifest(self) -> dict[str, Any]:
         return asdict(self)
 
-    def render(self, keywords: Sequence[str], *, form: Form | None, lines: Iterable[str] = ()) -> str:
-        """The text to tokenize; with `form` None the control token is left out."""
-        control = self.forms.get(form.name, "") if form else ""
-        head = self.prompt.format(form=control, keywords=self.keyword_separator.join(keywords))
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        """All control tokens: forms, rhyme groups, subjects."""
+        return (*self.forms.values(), *self.rhymes.values(), *self.subjects.values())
+
+    def render(
+        self,
+        keywords: Sequence[str],
+        *,
+        form: Form | None,
+        rhyme: str | None = None,
+        subject: str | None = None,
+        lines: Iterable[str] = (),
+    ) -> str:
+        """The text to tokenize. A form, rhyme or subject that is None or was not taught has no token."""
+        lines = list(lines)
+        if self.unused_only:
+            keywords = [keyword for keyword in keywords if not any(keyword in line for line in lines)]
+        head = self.prompt.format(
+            form=self.forms.get(form.name, "") if form else "",
+            rhyme=self.rhymes.get(rhyme, "") if rhyme else "",
+            subject=self.subjects.get(subject, "") if subject else "",
+            keywords=self.keyword_separator.join(keywords),
+        )
         return head + "".join(self.line.format(line=line) for line in lines) + self.close
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,47 +40,58 @@ class Sampling:
             raise InvalidOption(f"sampling top_k must be 0 (off) or more, not {self.top_k}")
 
 
-class Sampler:
-    """Draws a token id for each row; a row's draws depend on the seed and its number alone."""
+def generator_of(seed: int, *place: int) -> np.random.Generator:
+    """The random numbers of one row: they depend on the seed and on the row's place alone.
 
-    def __init__(self, sampling: Sampling, *, seed: int, rows: int) -> None:
-        """Raises InvalidOption for a seed below 0 or above 2^63 - 1."""
-        if not 0 <= seed <= _MAX_SEED:
-            raise InvalidOption(f"seed must be from 0 to {_MAX_SEED}, not {seed}")
-        self._sampling = sampling
-        self._generators = [np.random.default_rng([seed, row]) for row in range(rows)]
-
-    def draw(self, logits: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw an allowed token for each row.
-
-        Args:
-            logits: float32 (N, V).
-            allowed: bool (N, V) or (V,); at least one token of each row must be allowed.
-
-        Returns:
-            ids: int64 (N,).
-            log_probabilities: float32 (N,), natural logarithm, under the model itself: before the
-                constraint, at temperature 1.
-        """
-        own = _log_softmax(logits)
-        masked = np.where(allowed, logits, -np.inf)
-        ids = np.array([self._draw_row(row, masked[row]) for row in range(len(masked))], dtype=np.int64)
-        return ids, own[np.arange(len(ids)), ids]
-
-    def _draw_row(self, row: int, logits: np.ndarray) -> int:
-        uniform = self._generators[row].random()
-        if self._sampling.temperature == 0.0:
-            return int(np.argmax(logits))
-        order = np.argsort(-logits, kind="stable")[: self._sampling.top_k or None]
-        scaled = (logits[order] - logits[order[0]]) / self._sampling.temperature
-        cumulative = np.cumsum(np.exp(scaled, dtype=np.float64))
-        # The token that crosses top_p is kept, so there is always one.
-        kept = 1 + int(np.searchsorted(cumulative, self._sampling.top_p * cumulative[-1]))
-        kept = min(kept, len(order))
-        place = int(np.searchsorted(cumulative[:kept], uniform * cumulative[kept - 1], side="right"))
-        return int(order[min(place, kept - 1)])
+    Raises InvalidOption for a seed below 0 or above 2^63 - 1.
+    """
+    if not 0 <= seed <= _MAX_SEED:
+        raise InvalidOption(f"seed must be from 0 to {_MAX_SEED}, not {seed}")
+    return np.random.default_rng([seed, *place])
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
+def draw(
+    logits: np.ndarray,
+    weights: np.ndarray,
+    sampling: Sampling,
+    generators: Sequence[np.random.Generator],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a token for each row.
+
+    Args:
+        logits: float32 (N, V).
+        weights: float32 (N, V) or (V,), added to the logits; −inf forbids, at least one token of each row
+            must be finite.
+        sampling: how to draw.
+        generators: one a row; each gives one number.
+
+    Returns:
+        ids: int64 (N,).
+        log_probabilities: float32 (N,), natural logarithm, under the model itself: before the weights, at
+            temperature 1.
+    """
+    weighted = logits + weights
+    rows = zip(weighted, generators, strict=True)
+    ids = np.array([_draw_row(row, sampling, generator) for row, generator in rows], dtype=np.int64)
+    return ids, log_softmax(logits)[np.arange(len(ids)), ids]
+
+
+def _draw_row(logits: np.ndarray, sampling: Sampling, generator: np.random.Generator) -> int:
+    uniform = generator.random()
+    if sampling.temperature == 0.0:
+        return int(np.argmax(logits))
+    allowed = np.flatnonzero(logits > -np.inf)
+    order = allowed[np.argsort(-logits[allowed], kind="stable")][: sampling.top_k or None]
+    scaled = (logits[order] - logits[order[0]]) / sampling.temperature
+    cumulative = np.cumsum(np.exp(scaled, dtype=np.float64))
+    # The token that crosses top_p is kept, so there is always one.
+    kept = 1 + int(np.searchsorted(cumulative, sampling.top_p * cumulative[-1]))
+    kept = min(kept, len(order))
+    place = int(np.searchsorted(cumulative[:kept], uniform * cumulative[kept - 1], side="right"))
+    return int(order[min(place, kept - 1)])
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Log probabilities, float32 (N, V), of logits of that shape."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

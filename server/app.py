@@ -22,7 +22,7 @@ from index_builder.artifact import IndexMissing, open_published
 from models.bundle import open_bundle
 from models.clip import Encoder
 from models.poet import Poet
-from models.prosody import FORMS
+from models.prosody import FORMS, RHYME_BOOKS, rhyme_book
 from models.sampling import Sampling
 from server import telemetry
 from server.catalog import Catalog, Snapshot
@@ -137,7 +137,9 @@ def load_snapshot(config: Config) -> Snapshot:
 
 
 def warm_up(snapshot: Snapshot) -> None:
-    """Go every way that a request goes once: first runs allocate, and are slow."""
+    """Go every way that a request goes once: first runs allocate and read tables, and are slow."""
+    for name in RHYME_BOOKS:
+        rhyme_book(name)
     picture = io.BytesIO()
     Image.new("RGB", (64, 64), (127, 127, 127)).save(picture, "JPEG")
     vector = snapshot.encoder.encode_pictures([picture.getvalue()])[0]

@@ -3,12 +3,12 @@
 exception                              status                reason
 InvalidImage                           INVALID_ARGUMENT      INVALID_IMAGE
 InvalidOption, InvalidVector           INVALID_ARGUMENT      INVALID_OPTION
+ImpossibleRules                        INVALID_ARGUMENT      IMPOSSIBLE_RULES
 PromptTooLong                          INVALID_ARGUMENT      PROMPT_TOO_LONG
 UnknownModel                           NOT_FOUND             UNKNOWN_MODEL
 Overloaded                             RESOURCE_EXHAUSTED    OVERLOADED, with grpc-retry-pushback-ms
 NotReady                               UNAVAILABLE           NOT_READY
 Draining                               UNAVAILABLE           DRAINING
-NotOffered                             UNIMPLEMENTED         NOT_IMPLEMENTED
 anything else                          INTERNAL              INTERNAL, fixed text, traceback in the log
 """
 
@@ -26,11 +26,12 @@ import grpc.aio
 from index_builder.index import InvalidVector
 from models.image import InvalidImage
 from models.prompt import PromptTooLong
+from models.prosody import ImpossibleRules
 from models.sampling import InvalidOption
 from server import telemetry
 from server.catalog import NotReady, UnknownModel
 from server.scheduling import Draining, Overloaded
-from server.service import SERVICE_NAME, NotOffered
+from server.service import SERVICE_NAME
 
 REASON_KEY = "image2poem-reason"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
@@ -49,12 +50,12 @@ TABLE: dict[type[BaseException], Failure] = {
     InvalidImage: Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_IMAGE"),
     InvalidOption: Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_OPTION"),
     InvalidVector: Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_OPTION"),
+    ImpossibleRules: Failure(grpc.StatusCode.INVALID_ARGUMENT, "IMPOSSIBLE_RULES"),
     PromptTooLong: Failure(grpc.StatusCode.INVALID_ARGUMENT, "PROMPT_TOO_LONG"),
     UnknownModel: Failure(grpc.StatusCode.NOT_FOUND, "UNKNOWN_MODEL"),
     Overloaded: Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     NotReady: Failure(grpc.StatusCode.UNAVAILABLE, "NOT_READY"),
     Draining: Failure(grpc.StatusCode.UNAVAILABLE, "DRAINING"),
-    NotOffered: Failure(grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED"),
 }
 INTERNAL = Failure(grpc.StatusCode.INTERNAL, "INTERNAL")
 

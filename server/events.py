@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from index_builder.index import Keyword
-from models.poet import PoemToken
+from models.drafting import PoemToken
 from models.prosody import Form
+from models.prosody.report import Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,7 @@ class Candidate:
     mean_log_probability: float
     similarity: float
     score: float
+    report: Report | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from index_builder.index import Keyword
-from models.poet import PoemToken, Poet
+from models.drafting import PoemToken
+from models.poet import Poet
 from models.prompt import distinct_keywords
-from models.prosody import FORMS, Form
+from models.prosody import FORMS, Constraint, Form
 from models.sampling import InvalidOption
 from server.catalog import Snapshot
 from server.events import Event, Finished, Found, Line, Retrieved, Timings
@@ -68,21 +69,23 @@ def compose(
 ) -> Iterator[Event]:
     """The events of a poem as they are made: Retrieved, Token and Line, Finished.
 
-    Ends early, without Finished, within one decoding step once `stopped` says so. Raises InvalidImage,
-    InvalidOption, PromptTooLong or UnknownModel before the first token.
+    Ends early, without Finished, within one decoding step once `stopped` says so. Raises ImpossibleRules,
+    InvalidImage, InvalidOption, PromptTooLong or UnknownModel before the first token.
     """
     clock = clock or Clock()
     clock.lap("queue_ms")
     name, poet = snapshot.poet_named(wish.poet)
     form = choose_form(name, poet, wish.form)
+    rules = wish.rules.rules_for(form)
+    constraint = poet.constraint(form, rules)
     query = None if isinstance(wish.source, Words) else embed(snapshot, wish.source)
     clock.lap("encode_ms")
     keywords = _keywords(snapshot, wish, query)
     clock.lap("search_ms")
     yield Retrieved(keywords=keywords, index_version=snapshot.index.version)
 
-    drafts = [Draft(form) for _ in range(wish.candidates)]
-    for event in _write(poet, wish, keywords, form, drafts, stopped):
+    drafts = [Draft(form, rules.rhymes) for _ in range(wish.candidates)]
+    for event in _write(poet, wish, keywords, form, constraint, drafts, stopped):
         clock.since_arrival("first_token_ms")
         yield event
     if stopped():
@@ -139,6 +142,7 @@ def _write(
     wish: Composition,
     keywords: tuple[Keyword, ...],
     form: Form,
+    constraint: Constraint,
     drafts: list[Draft],
     stopped: Callable[[], bool],
 ) -> Iterator[PoemToken | Line]:
@@ -149,6 +153,7 @@ def _write(
         form=form,
         sampling=wish.sampling,
         seed=wish.seed,
+        constraint=constraint,
         candidates=wish.candidates,
         stopped=stopped,
     ):

@@ -6,16 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.choice import standard_scores
 from models.clip import Encoder
-from models.prosody import Form
+from models.prosody import Form, RhymeBook
+from models.prosody.checker import check
+from models.prosody.report import Report
 from server.events import Candidate
 
 
 class Draft:
     """A candidate while it is being written."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, book: RhymeBook) -> None:
+        """`book` is what the poem will be checked by."""
         self._form = form
+        self._book = book
         self._lines: list[str] = []
         self._log_probabilities: list[float] = []
 
@@ -35,6 +40,10 @@ class Draft:
         full = [len(line) == self._form.characters for line in self._lines]
         return len(full) == self._form.lines and all(full)
 
+    def report(self) -> Report | None:
+        """How the poem stands under the rules of its form; None for one that is not complete."""
+        return check("\n".join(self._lines), book=self._book, form=self._form) if self.complete else None
+
     @property
     def mean_log_probability(self) -> float:
         return float(np.mean(self._log_probabilities)) if self._log_probabilities else 0.0
@@ -49,7 +58,7 @@ def rank(drafts: Sequence[Draft], query: np.ndarray, encoder: Encoder) -> tuple[
     """
     similarities = _similarities(drafts, query, encoder)
     likelihoods = np.array([draft.mean_log_probability for draft in drafts])
-    scores = _standard(likelihoods) + _standard(similarities)
+    scores = standard_scores(likelihoods) + standard_scores(similarities)
     candidates = tuple(
         Candidate(
             lines=draft.lines,
@@ -57,6 +66,7 @@ def rank(drafts: Sequence[Draft], query: np.ndarray, encoder: Encoder) -> tuple[
             mean_log_probability=draft.mean_log_probability,
             similarity=float(similarity),
             score=float(score),
+            report=draft.report(),
         )
         for draft, similarity, score in zip(drafts, similarities, scores, strict=True)
     )
@@ -75,8 +85,3 @@ def _similarities(drafts: Sequence[Draft], query: np.ndarray, encoder: Encoder) 
         poems = ["，".join(drafts[place].lines) for place in written]
         similarities[written] = encoder.encode_texts(poems) @ query
     return similarities
-
-
-def _standard(values: np.ndarray) -> np.ndarray:
-    spread = values.std()
-    return (values - values.mean()) / spread if spread > 1e-9 else np.zeros_like(values)

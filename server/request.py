@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from models.prosody import Form, is_han
+from models.prosody import FORMS, Form, Pattern, RhymeBook, Rules, fixed_places, is_han
 from models.sampling import InvalidOption, Sampling
 
 MAX_TOP_K = 64
@@ -17,6 +17,8 @@ MAX_CANDIDATES = 16
 MAX_KEYWORDS = 16
 MAX_KEYWORD_CHARACTERS = 8
 MAX_TEXT_CHARACTERS = 200
+MAX_LINES = max(form.lines for form in FORMS.values())
+MAX_FIXED_TEXTS = max(form.lines * form.characters for form in FORMS.values())
 MAX_SEED = 2**63 - 1
 DEFAULT_TOP_K = 8
 
@@ -84,6 +86,41 @@ class Lookup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RulesWish:
+    """What the poem must keep; `rules_for` says whether a form can.
+
+    Attributes:
+        fixed_texts: (line, position, text), both numbers from 0.
+    """
+
+    regulated: bool = True
+    pattern: Pattern | None = None
+    book: RhymeBook | None = None
+    rhyme_group: str | None = None
+    acrostic: str = field(default="", repr=False)
+    fixed_texts: tuple[tuple[int, int, str], ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        _check_range("rules.acrostic: characters", len(self.acrostic), 0, MAX_LINES)
+        _check_range("rules.fixed_texts", len(self.fixed_texts), 0, MAX_FIXED_TEXTS)
+        for place, (line, position, text) in enumerate(self.fixed_texts):
+            _check_range(f"rules.fixed_texts[{place}].line", line, 0, MAX_LINES - 1)
+            _check_range(f"rules.fixed_texts[{place}].position", position, 0, MAX_FIXED_TEXTS)
+            if not text:
+                raise InvalidOption(f"rules.fixed_texts[{place}].text: is empty")
+
+    def rules_for(self, form: Form) -> Rules:
+        """Raises ImpossibleRules where fixed characters do not fit the form, or one another."""
+        return Rules(
+            regulated=self.regulated,
+            pattern=self.pattern,
+            book=self.book,
+            rhyme_group=self.rhyme_group,
+            fixed=fixed_places(form, acrostic=self.acrostic, texts=self.fixed_texts),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Composition:
     """A wish for a poem.
 
@@ -98,6 +135,7 @@ class Composition:
     form: Form | None = None
     top_k: int = DEFAULT_TOP_K
     sampling: Sampling = field(default_factory=Sampling)
+    rules: RulesWish = field(default_factory=RulesWish)
     seed: int
     candidates: int = 1
 

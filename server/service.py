@@ -10,7 +10,8 @@ import grpc.aio
 from image2poem.v1 import poem_service_pb2 as pb
 from image2poem.v1 import poem_service_pb2_grpc as pb_grpc
 from image2poem.v1 import prosody_pb2
-from server import pipeline, telemetry, wire
+from models.prosody.checker import check
+from server import check_wire, pipeline, telemetry, wire
 from server.catalog import Catalog
 from server.events import Finished
 from server.scheduling import Lane
@@ -18,10 +19,6 @@ from server.scheduling import Lane
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["PoemService"].full_name
 
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class NotOffered(Exception):
-    """The method is declared, but this version of the server does not offer it."""
 
 
 class PoemService(pb_grpc.PoemServiceServicer):
@@ -62,7 +59,12 @@ class PoemService(pb_grpc.PoemServiceServicer):
     async def CheckPoem(
         self, request: prosody_pb2.CheckPoemRequest, context: Context
     ) -> prosody_pb2.CheckPoemResponse:
-        raise NotOffered("this server does not know the rules of regulated verse yet")
+        # Not needed, but a server that is not ready answers nothing.
+        self._catalog.current()
+        text, book = check_wire.to_check(request)
+        report = await self._lookups.call(lambda: check(text, book=book))
+        telemetry.note(form=report.form.name if report.form else "none", conforms=report.conforms)
+        return check_wire.from_check(report)
 
     async def GetServerInfo(
         self, request: pb.GetServerInfoRequest, context: Context

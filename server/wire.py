@@ -11,14 +11,15 @@ import server
 from image2poem.v1 import poem_pb2
 from image2poem.v1 import poem_service_pb2 as pb
 from index_builder.index import Keyword
+from models.drafting import PoemToken
 from models.image import MAX_PIXELS
-from models.poet import PoemToken
 from models.prosody import FORMS, Form
 from models.sampling import InvalidOption, Sampling
 from server import request as limits
 from server.catalog import Snapshot
 from server.events import Candidate, Event, Finished, Found, Line, Retrieved, Timings
 from server.request import Composition, Embedding, Lookup, Picture, Text, Words
+from server.rules_wire import from_report, rhyme_books, to_rules
 
 _FORM_TO_WIRE: dict[str, Any] = {name: poem_pb2.Form.Value(f"FORM_{name.upper()}") for name in FORMS}
 _FORM_FROM_WIRE = {number: FORMS[name] for name, number in _FORM_TO_WIRE.items()}
@@ -56,6 +57,7 @@ def to_composition(message: pb.ComposePoemRequest) -> Composition:
         poet=message.poet,
         form=_to_form(message.form),
         sampling=Sampling(**_given(message.sampling, "temperature", "top_p", "top_k")),
+        rules=to_rules(message.rules),
         seed=message.seed if message.HasField("seed") else secrets.randbits(32),
         **_given(message, "top_k", "candidates"),
     )
@@ -129,6 +131,7 @@ def from_snapshot(snapshot: Snapshot, *, max_message_bytes: int) -> pb.GetServer
             max_keyword_characters=limits.MAX_KEYWORD_CHARACTERS,
             max_text_characters=limits.MAX_TEXT_CHARACTERS,
         ),
+        rhyme_books=rhyme_books(),
     )
 
 
@@ -168,6 +171,7 @@ def _from_candidate(candidate: Candidate) -> poem_pb2.Candidate:
         mean_log_probability=candidate.mean_log_probability,
         similarity=candidate.similarity,
         score=candidate.score,
+        conformity=from_report(candidate.report),
     )
 
 
@@ -183,4 +187,5 @@ def _from_finished(event: Finished) -> poem_pb2.Finished:
         poet=event.poet,
         form=_FORM_TO_WIRE[event.form.name],
         timings=_from_timings(event.timings),
+        conformity=from_report(event.best.report),
     )

@@ -11,10 +11,10 @@ import numpy as np
 
 from fake_encoder import vector_of
 from index_builder.index import Keyword
+from models.drafting import PoemToken
 from models.image import InvalidImage
-from models.poet import PoemToken
 from models.prompt import PromptTooLong
-from models.prosody import Form
+from models.prosody import Constraint, Form, LengthsOnly, Rules
 from models.sampling import Sampling
 from server.catalog import Snapshot
 
@@ -83,6 +83,10 @@ class FakePoet:
         self.stopped: Callable[[], bool] = lambda: False
         self.ended = threading.Event()
 
+    def constraint(self, form: Form, rules: Rules) -> Constraint:
+        """Keeps no rules."""
+        return LengthsOnly(form, CHARACTERS, rules.fixed)
+
     def compose(
         self,
         keywords: Sequence[str],
@@ -92,6 +96,7 @@ class FakePoet:
         seed: int,
         candidates: int,
         stopped: Callable[[], bool],
+        constraint: Constraint | None = None,
     ) -> Iterator[PoemToken]:
         if any("长" in keyword for keyword in keywords):
             raise PromptTooLong("keywords: too long for this poet")

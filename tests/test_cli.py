@@ -169,7 +169,6 @@ def test_wrong_usage_is_2(run, arguments):
         (["compose", "--keywords", "坏"], "internal error"),
         (["keywords", "BROKEN"], "image"),
         (["keywords", "LARGE"], "larger"),
-        (["check", "床前明月光"], "rules"),
         (["info", "--target", "127.0.0.1:1", "--timeout", "5"], "no server answers at 127.0.0.1:1"),
     ],
     ids=str,

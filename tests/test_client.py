@@ -23,7 +23,7 @@ def client(server):
 
 def test_the_public_names_are_these():
     public = {name for name in vars(image2poem) if not name.startswith("_")}
-    modules = {"client", "errors", "events", "wishes", "v1"}
+    modules = {"checks", "client", "errors", "events", "wishes", "v1"}
     assert public - modules == set(image2poem.__all__)
 
 
@@ -50,11 +50,6 @@ def test_info(client):
     info = client.info()
     assert [poet.name for poet in info.poets] == ["t5", "gpt2"]
     assert (info.forms, info.encoder.dimension, info.index.size) == (("wujue", "qijue"), 16, 12)
-
-
-def test_check_is_not_offered_yet(client):
-    with pytest.raises(image2poem.NotOffered):
-        client.check("床前明月光")
 
 
 @pytest.mark.parametrize(
@@ -197,8 +192,6 @@ def test_the_asynchronous_client_is_the_same(server):
                 with pytest.raises(kind):
                     async for _ in client.compose(**wish):
                         pass
-            with pytest.raises(image2poem.NotOffered):
-                await client.check("床前明月光")
             return events, found, info
 
     events, found, info = asyncio.run(talk())

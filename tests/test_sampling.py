@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.sampling import InvalidOption, Sampler, Sampling
+from models.prosody.constraint import mask_weights
+from models.sampling import InvalidOption, Sampling, draw, generator_of
 
 FREE = np.ones(6, dtype=bool)
 LOGITS = np.log(np.array([[0.4, 0.3, 0.15, 0.1, 0.04, 0.01]], dtype=np.float32))
 
 
 def draws(sampling: Sampling, count: int = 3000, allowed: np.ndarray = FREE) -> np.ndarray:
-    sampler = Sampler(sampling, seed=1, rows=1)
-    ids = [int(sampler.draw(LOGITS, allowed)[0][0]) for _ in range(count)]
+    generators = [generator_of(1, 0)]
+    weights = mask_weights(allowed)
+    ids = [int(draw(LOGITS, weights, sampling, generators)[0][0]) for _ in range(count)]
     return np.bincount(ids, minlength=6) / count
 
 
@@ -43,22 +45,28 @@ def test_only_allowed_tokens_are_drawn():
     assert draws(Sampling(temperature=2.0, top_p=1.0), allowed=allowed)[allowed].sum() == 1.0
 
 
+def test_weights_shift_the_odds():
+    weights = np.log(np.array([1, 2, 1, 1, 1, 1], dtype=np.float32))
+    sampling = Sampling(temperature=1.0, top_p=1.0)
+    generators = [generator_of(1, row) for row in range(3000)]
+    ids, _ = draw(np.repeat(LOGITS, 3000, axis=0), weights, sampling, generators)
+    expected = np.exp(LOGITS[0] + weights)
+    np.testing.assert_allclose(np.bincount(ids, minlength=6) / 3000, expected / expected.sum(), atol=0.03)
+
+
 def test_the_log_probability_is_the_models_own():
-    allowed = np.array([False, True, False, False, False, False])
-    _, log_probabilities = Sampler(Sampling(temperature=0.3), seed=0, rows=1).draw(LOGITS, allowed)
+    weights = mask_weights(np.array([False, True, False, False, False, False]))
+    _, log_probabilities = draw(LOGITS, weights, Sampling(temperature=0.3), [generator_of(0, 0)])
     assert log_probabilities[0] == pytest.approx(np.log(0.3), abs=1e-5)
 
 
 def test_rows_are_seeded_apart_and_alike():
     flat = np.zeros((3, 1000), dtype=np.float32)
-    allowed = np.ones(1000, dtype=bool)
 
     def ids(rows: int, seed: int = 5) -> list[int]:
-        return (
-            Sampler(Sampling(temperature=1.0, top_p=1.0), seed=seed, rows=rows)
-            .draw(flat[:rows], allowed)[0]
-            .tolist()
-        )
+        generators = [generator_of(seed, row) for row in range(rows)]
+        drawn, _ = draw(flat[:rows], flat[0], Sampling(temperature=1.0, top_p=1.0), generators)
+        return drawn.tolist()
 
     assert ids(3)[:2] == ids(2)
     assert len(set(ids(3))) == 3
@@ -85,4 +93,4 @@ def test_options_outside_their_limits_are_refused(option):
 @pytest.mark.parametrize("seed", [-1, 2**63])
 def test_seeds_outside_their_limits_are_refused(seed):
     with pytest.raises(InvalidOption, match="seed"):
-        Sampler(Sampling(), seed=seed, rows=1)
+        generator_of(seed, 0)

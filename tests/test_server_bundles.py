@@ -117,6 +117,49 @@ def test_the_same_seed_twice(client, poet):
     assert write() == write()
 
 
+@pytest.mark.parametrize("poet", ["t5", "gpt2"])
+@pytest.mark.parametrize("book", ["pingshui", "cilin", "xinyun", "tongyun"])
+def test_poems_keep_the_rules_unless_told_otherwise(client, poet, book):
+    end = last(client.compose(picture=jpeg(3), poet=poet, candidates=4, temperature=1.0, rhyme_book=book))
+    for candidate in end.candidates:
+        assert candidate.conformity.conforms_resolved
+        assert candidate.conformity.rhyme_book == book
+    free = last(client.compose(picture=jpeg(3), poet=poet, candidates=16, temperature=1.0, regulated=False))
+    assert not all(candidate.conformity.conforms for candidate in free.candidates)
+
+
+@pytest.mark.parametrize("poet", ["t5", "gpt2"])
+def test_a_poem_is_written_around_what_is_fixed(client, poet):
+    wish = {"acrostic": "春江花月", "fixed_texts": [(1, 5, "东流"), (3, 0, "月落乌啼霜满天")]}
+    with pytest.raises(image2poem.ImpossibleRules, match="cannot rhyme"):
+        last(client.compose(text="秋江", poet=poet, **wish))
+    wish["fixed_texts"][1] = (3, 0, "月照龘楼")
+    end = last(client.compose(text="秋江", poet=poet, form="qijue", **wish))
+    assert "".join(line[0] for line in end.poem) == "春江花月"
+    assert end.poem[1].endswith("东流")
+    assert end.poem[3].startswith("月照龘楼")
+    assert (end.conformity.conforms, end.conformity.rhyme_group) == (True, "十一尤")
+
+
+def test_pattern_and_rhyme_are_the_callers_choice(client):
+    wish = {"pattern": "b_rhymed", "rhyme_group": "尤", "form": "wujue"}
+    conformity = last(client.compose(picture=jpeg(1), **wish)).conformity
+    assert (conformity.pattern, conformity.rhyme_group) == ("b_rhymed", "十一尤")
+    books = {book.book: book for book in client.info().rhyme_books}
+    assert len(books["pingshui"].rhyme_groups) == 30
+    for book in books.values():
+        group = book.rhyme_groups[0]
+        end = last(client.compose(text="春风", rhyme_book=book.book, rhyme_group=group))
+        assert end.conformity.rhyme_group == group
+
+
+def test_impossible_rules_are_refused_before_anything_else(client):
+    """Before the keywords, and before the picture is even looked at."""
+    events = client.compose(picture=b"no picture", form="wujue", pattern="b_rhymed", acrostic="月")
+    with pytest.raises(image2poem.ImpossibleRules, match="line 1, place 1 asks for 平, 月 is 仄"):
+        next(events)
+
+
 def test_two_pictures_differ(client):
     first, second = (client.lookup_keywords(picture=jpeg(seed)).keywords for seed in (1, 2))
     assert first != second

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from fakes import BROKEN_PICTURE, PICTURE
-from image2poem.v1 import error_reason_pb2, poem_pb2, prosody_pb2
+from image2poem.v1 import error_reason_pb2, poem_pb2, prosody_pb2, rules_pb2
 from image2poem.v1 import poem_service_pb2 as pb
 from index_builder.index import InvalidVector
 from models.image import InvalidImage
@@ -17,9 +17,9 @@ from models.sampling import InvalidOption
 from server import errors, telemetry
 from server.catalog import NotReady, UnknownModel
 from server.scheduling import Draining, Overloaded
-from server.service import NotOffered
 
 CODE = grpc.StatusCode
+FixedText = rules_pb2.FixedText
 
 
 def compose(**wish):
@@ -32,6 +32,10 @@ def lookup(**wish):
 
 def words(*texts):
     return pb.KeywordList(words=texts)
+
+
+def ruled(**values):
+    return compose(text="秋江", rules=rules_pb2.Rules(**values))
 
 
 def drawn(**values):
@@ -61,7 +65,6 @@ def reason_of(error):
         (Overloaded, CODE.RESOURCE_EXHAUSTED, "OVERLOADED"),
         (NotReady, CODE.UNAVAILABLE, "NOT_READY"),
         (Draining, CODE.UNAVAILABLE, "DRAINING"),
-        (NotOffered, CODE.UNIMPLEMENTED, "NOT_IMPLEMENTED"),
     ],
 )
 def test_the_table(kind, code, reason):
@@ -122,6 +125,15 @@ def test_what_the_table_does_not_know_is_internal():
         (drawn(top_p=1.1), "top_p"),
         (drawn(top_p=float("nan")), "top_p"),
         (drawn(top_k=-1), "top_k"),
+        (ruled(acrostic="春" * 9), "rules.acrostic: characters: must be 0 to 8, not 9"),
+        (ruled(fixed_texts=[FixedText(text="春")] * 57), "rules.fixed_texts: must be 0 to 56, not 57"),
+        (ruled(fixed_texts=[FixedText(line=-1, text="春")]), "rules.fixed_texts[0].line"),
+        (ruled(fixed_texts=[FixedText(line=8, text="春")]), "rules.fixed_texts[0].line: must be 0 to 7"),
+        (ruled(fixed_texts=[FixedText(position=-1, text="春")]), "rules.fixed_texts[0].position"),
+        (ruled(fixed_texts=[FixedText()]), "rules.fixed_texts[0].text: is empty"),
+        (ruled(rhyme_group="十七江"), "rules.rhyme_group"),
+        (ruled(rhyme_book=9), "rhyme_book: there is no rhyme book 9"),
+        (ruled(pattern=9), "rules.pattern: there is no pattern 9"),
     ],
     ids=str,
 )
@@ -137,12 +149,10 @@ def test_invalid_options_name_field_and_limits(server, call, field):
         (compose(picture=BROKEN_PICTURE), CODE.INVALID_ARGUMENT, "INVALID_IMAGE"),
         (lookup(picture=BROKEN_PICTURE), CODE.INVALID_ARGUMENT, "INVALID_IMAGE"),
         (compose(keywords=words("长江")), CODE.INVALID_ARGUMENT, "PROMPT_TOO_LONG"),
+        (ruled(acrostic="春夏秋冬春"), CODE.INVALID_ARGUMENT, "IMPOSSIBLE_RULES"),
+        (ruled(acrostic="abc"), CODE.INVALID_ARGUMENT, "IMPOSSIBLE_RULES"),
         (compose(picture=PICTURE, poet="libai"), CODE.NOT_FOUND, "UNKNOWN_MODEL"),
-        (
-            ("CheckPoem", prosody_pb2.CheckPoemRequest(text="床前明月光")),
-            CODE.UNIMPLEMENTED,
-            "NOT_IMPLEMENTED",
-        ),
+        (("CheckPoem", prosody_pb2.CheckPoemRequest(text="moon")), CODE.INVALID_ARGUMENT, "INVALID_OPTION"),
         (lookup(picture=b"defect"), CODE.INTERNAL, "INTERNAL"),
     ],
     ids=str,

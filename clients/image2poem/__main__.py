@@ -9,7 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from image2poem._check import CheckReport, add_check, poems_of
 from image2poem._report import JsonReport, TextReport
+from image2poem._rules_options import add_rules, rules_of
 from image2poem.client import DEFAULT_TARGET, DEFAULT_TIMEOUT, Client
 from image2poem.errors import DeadlineExceeded, Image2PoemError, Unavailable
 
@@ -40,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compose(client: Client, options: argparse.Namespace) -> None:
     report = JsonReport(sys.stdout) if options.json else TextReport(sys.stdout, candidates=options.candidates)
+    rules = rules_of(options)
     for event in client.compose(
         picture=_read(options.image),
         keywords=options.keywords,
@@ -52,6 +55,7 @@ def _compose(client: Client, options: argparse.Namespace) -> None:
         temperature=options.temperature,
         top_p=options.top_p,
         sampling_top_k=options.sampling_top_k,
+        **rules,
     ):
         report.event(event)
 
@@ -62,7 +66,9 @@ def _keywords(client: Client, options: argparse.Namespace) -> None:
 
 
 def _check(client: Client, options: argparse.Namespace) -> None:
-    client.check(options.text)
+    report = JsonReport(sys.stdout) if options.json else CheckReport(sys.stdout)
+    for name, text in poems_of(options.poem):
+        report.poem(client.check_poem(text, rhyme_book=options.rhyme_book), name)
 
 
 def _info(client: Client, options: argparse.Namespace) -> None:
@@ -101,8 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_compose(commands)
     _add_keywords(commands)
-    check = _command(commands, "check", _check, "check a poem under the rules of its form")
-    check.add_argument("text", metavar="TEXT", help="the poem")
+    add_check(_command(commands, "check", _check, "check a poem under the rules of its form"))
     _command(commands, "info", _info, "say what the server has and allows")
     return parser
 
@@ -129,6 +134,7 @@ def _add_compose(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     compose.add_argument("--temperature", type=float, metavar="T", help="0 … 2, higher is bolder (0.7)")
     compose.add_argument("--top-p", type=float, metavar="P", help="draw from the likeliest characters (0.9)")
     compose.add_argument("--sampling-top-k", type=int, metavar="K", help="draw from K characters (no bound)")
+    add_rules(compose)
 
 
 def _add_keywords(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -8,9 +8,12 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from image2poem.events import Event, Finished, Keyword, Line, Lookup, Retrieved, ServerInfo, Token
+from image2poem._rules_options import BOOKS
+from image2poem.checks import PoemCheck
+from image2poem.events import Conformity, Event, Finished, Keyword, Line, Lookup, Retrieved, ServerInfo, Token
 
 _FORMS = {"wujue": "五绝", "qijue": "七绝", "wulv": "五律", "qilv": "七律"}
+_BOOKS = {name: chinese for chinese, name in BOOKS.items()}
 _DIGITS = 6
 
 
@@ -26,6 +29,9 @@ class JsonReport:
 
     def info(self, info: ServerInfo) -> None:
         self._print(asdict(info))
+
+    def poem(self, found: PoemCheck, name: str) -> None:
+        self._print({**({"file": name} if name else {}), **asdict(found)})
 
     def event(self, event: Event) -> None:
         self._print({"event": type(event).__name__.lower(), **asdict(event)})
@@ -88,7 +94,8 @@ class TextReport:
             self._say("……\n")
         form, seconds = _FORMS.get(event.form, event.form), event.timings.total_ms / 1000
         chosen = f" · best of {len(event.candidates)}" if len(event.candidates) > 1 else ""
-        self._say(f"\n{form} · {event.poet}{chosen} · {seconds:.2f} s · seed {event.seed}\n")
+        rhyme = _rhyme(event.conformity)
+        self._say(f"\n{form}{rhyme} · {event.poet}{chosen} · {seconds:.2f} s · seed {event.seed}\n")
 
     def _say(self, text: str) -> None:
         print(text, end="", file=self._out, flush=True)
@@ -106,6 +113,13 @@ class TextReport:
 
 def _headline(keywords: Iterable[Keyword]) -> str:
     return "意象：" + " ".join(keyword.text for keyword in keywords)
+
+
+def _rhyme(conformity: Conformity | None) -> str:
+    """The rhyme of a poem that keeps the rules; nothing for one that was not asked to."""
+    if conformity is None or not conformity.conforms:
+        return ""
+    return f" · {_BOOKS.get(conformity.rhyme_book, conformity.rhyme_book)} {conformity.rhyme_group}"
 
 
 def _mark(line: int) -> str:

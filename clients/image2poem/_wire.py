@@ -8,8 +8,9 @@ from typing import Any, TypeVar, Unpack
 from google.protobuf.message import Message
 
 from image2poem import events
+from image2poem._rules_wire import name_of, number_of, rules_message, to_conformity
 from image2poem.errors import InvalidOption
-from image2poem.v1 import poem_pb2, prosody_pb2
+from image2poem.v1 import poem_pb2, rules_pb2
 from image2poem.v1 import poem_service_pb2 as pb
 from image2poem.wishes import ComposeWish, LookupWish
 
@@ -32,14 +33,11 @@ def compose_request(**wish: Unpack[ComposeWish]) -> pb.ComposePoemRequest:
     if "keywords" in values:
         values["keywords"] = _message(pb.KeywordList, words=values["keywords"])
     if "form" in values:
-        values["form"] = _form_number(values["form"])
+        values["form"] = number_of(poem_pb2.Form, values["form"], "form")
+    values["rules"] = rules_message(values)
     sampling = {"temperature": "temperature", "top_p": "top_p", "sampling_top_k": "top_k"}
     drawn = {field: values.pop(name) for name, field in sampling.items() if name in values}
     return _message(pb.ComposePoemRequest, **values, sampling=_message(poem_pb2.Sampling, **drawn))
-
-
-def check_request(text: str) -> prosody_pb2.CheckPoemRequest:
-    return _message(prosody_pb2.CheckPoemRequest, text=text)
 
 
 def to_lookup(message: pb.LookupKeywordsResponse) -> events.Lookup:
@@ -89,6 +87,14 @@ def to_info(message: pb.GetServerInfoResponse) -> events.ServerInfo:
         index=events.Index(**_fields(message.index)),
         forms=_forms(message.forms),
         limits=events.Limits(**_fields(message.limits)),
+        rhyme_books=tuple(
+            events.RhymeBook(
+                book=name_of(rules_pb2.RhymeBook, book.book),
+                name=book.name,
+                rhyme_groups=tuple(book.rhyme_groups),
+            )
+            for book in message.rhyme_books
+        ),
     )
 
 
@@ -104,6 +110,7 @@ def _finished(message: poem_pb2.Finished) -> events.Finished:
                 mean_log_probability=candidate.mean_log_probability,
                 similarity=candidate.similarity,
                 score=candidate.score,
+                conformity=_conformity(candidate),
             )
             for candidate in message.candidates
         ),
@@ -111,9 +118,14 @@ def _finished(message: poem_pb2.Finished) -> events.Finished:
         index_version=message.index_version,
         seed=message.seed,
         poet=message.poet,
-        form=_form_name(message.form),
+        form=name_of(poem_pb2.Form, message.form),
         timings=_timings(message.timings),
+        conformity=_conformity(message),
     )
+
+
+def _conformity(message: poem_pb2.Finished | poem_pb2.Candidate) -> events.Conformity | None:
+    return to_conformity(message.conformity) if message.HasField("conformity") else None
 
 
 def _with_one_of(wish: Mapping[str, Any], *sources: str) -> dict[str, Any]:
@@ -146,22 +158,8 @@ def _timings(message: poem_pb2.Timings) -> events.Timings:
     return events.Timings(**_fields(message))
 
 
-def _form_number(name: str) -> int:
-    try:
-        return poem_pb2.Form.Value(f"FORM_{name.upper()}")
-    except ValueError as error:
-        known = _forms(number for number in poem_pb2.Form.values() if number)
-        raise InvalidOption(f"form: must be one of {', '.join(known)}, not {name!r}") from error
-
-
-def _form_name(number: int) -> str:
-    """Its stable name; the number, for a form that this version does not know."""
-    names = poem_pb2.Form.DESCRIPTOR.values_by_number
-    return names[number].name.removeprefix("FORM_").lower() if number in names else str(number)
-
-
 def _forms(numbers: Iterable[int]) -> tuple[str, ...]:
-    return tuple(_form_name(number) for number in numbers)
+    return tuple(name_of(poem_pb2.Form, number) for number in numbers)
 
 
 def _finish_reason(number: int) -> str:

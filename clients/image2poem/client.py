@@ -13,7 +13,8 @@ from typing import Any, Self, Unpack
 import grpc
 import grpc.aio
 
-from image2poem import _wire
+from image2poem import _check_wire, _wire
+from image2poem.checks import PoemCheck
 from image2poem.errors import from_status
 from image2poem.events import Event, Lookup, ServerInfo
 from image2poem.v1 import poem_service_pb2 as pb
@@ -85,10 +86,16 @@ class Client:
             # gRPC never collects a call that was left half read.
             call.cancel()
 
-    def check(self, text: str) -> None:
-        """Check a poem under the rules of its form. No server offers this yet: raises NotOffered."""
+    def check_poem(self, text: str, *, rhyme_book: str | None = None) -> PoemCheck:
+        """How a poem stands under the rules of regulated verse. A poem that breaks them is no error.
+
+        Args:
+            text: the poem, 1 … 200 characters, with or without punctuation.
+            rhyme_book: pingshui, cilin, xinyun or tongyun; pingshui by default.
+        """
+        request = _check_wire.check_request(text, rhyme_book)
         with _typed_errors():
-            self._stub.CheckPoem(_wire.check_request(text), timeout=self._timeout)
+            return _check_wire.to_check(self._stub.CheckPoem(request, timeout=self._timeout))
 
     def info(self) -> ServerInfo:
         """What the server has and allows."""
@@ -146,10 +153,11 @@ class AsyncClient:
             # gRPC never collects a call that was left half read.
             call.cancel()
 
-    async def check(self, text: str) -> None:
-        """See `Client.check`."""
+    async def check_poem(self, text: str, *, rhyme_book: str | None = None) -> PoemCheck:
+        """See `Client.check_poem`."""
+        request = _check_wire.check_request(text, rhyme_book)
         with _typed_errors():
-            await self._stub.CheckPoem(_wire.check_request(text), timeout=self._timeout)
+            return _check_wire.to_check(await self._stub.CheckPoem(request, timeout=self._timeout))
 
     async def info(self) -> ServerInfo:
         """See `Client.info`."""

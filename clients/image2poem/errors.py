@@ -4,6 +4,7 @@
     ├── InvalidRequest            the request is wrong; the same one will fail again
     │   ├── InvalidImage          the picture is damaged, too large in pixels, or none
     │   ├── InvalidOption         a field is missing or outside its limits
+    │   ├── ImpossibleRules       no poem can keep these rules together
     │   ├── PromptTooLong         the keywords take more room than the poet has
     │   ├── RequestTooLarge       the message has more bytes than the server takes
     │   └── UnknownModel          there is no poet of that name
@@ -64,6 +65,10 @@ class InvalidOption(InvalidRequest):
     """A field is missing or outside its limits; the message names both."""
 
 
+class ImpossibleRules(InvalidRequest):
+    """No poem can keep these rules together; the message names the conflict."""
+
+
 class PromptTooLong(InvalidRequest):
     """The keywords take more room than the poet has."""
 
@@ -111,12 +116,12 @@ class ServerError(Image2PoemError):
 BY_REASON: dict[str, type[Image2PoemError]] = {
     "INVALID_IMAGE": InvalidImage,
     "INVALID_OPTION": InvalidOption,
+    "IMPOSSIBLE_RULES": ImpossibleRules,
     "PROMPT_TOO_LONG": PromptTooLong,
     "UNKNOWN_MODEL": UnknownModel,
     "OVERLOADED": Overloaded,
     "NOT_READY": NotReady,
     "DRAINING": Draining,
-    "NOT_IMPLEMENTED": NotOffered,
     "INTERNAL": ServerError,
 }
 # For statuses of gRPC itself, and for reasons that this version of the client does not know.

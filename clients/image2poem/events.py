@@ -65,14 +65,35 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Conformity:
+    """How a poem stands under the rules; `Client.check_poem` explains it.
+
+    `conforms` reads a character with several readings as suits the poem, `conforms_resolved` without those
+    that the corpus uses in less than a tenth of the cases.
+    `pattern` is a_unrhymed, a_rhymed, b_unrhymed, b_rhymed or empty; `rhyme_book` pingshui, cilin, xinyun or
+    tongyun.
+    """
+
+    conforms: bool
+    conforms_resolved: bool
+    pattern: str
+    rhyme_book: str
+    rhyme_group: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One of the poems; `finish_reason` is complete or incomplete, a higher `score` is better."""
+    """One of the poems; `finish_reason` is complete or incomplete, a higher `score` is better.
+
+    A poem that is not complete has no `conformity`.
+    """
 
     lines: tuple[str, ...]
     finish_reason: str
     mean_log_probability: float
     similarity: float
     score: float
+    conformity: Conformity | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +113,7 @@ class Finished:
     poet: str
     form: str
     timings: Timings
+    conformity: Conformity | None
 
 
 Event = Retrieved | Token | Line | Finished
@@ -141,6 +163,15 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RhymeBook:
+    """A rhyme book: its stable name, what readers call it, and the groups that a poem may rhyme in."""
+
+    book: str
+    name: str
+    rhyme_groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServerInfo:
     """What a server has and allows."""
 
@@ -151,3 +182,4 @@ class ServerInfo:
     index: Index
     forms: tuple[str, ...]
     limits: Limits
+    rhyme_books: tuple[RhymeBook, ...]

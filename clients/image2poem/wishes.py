@@ -35,6 +35,12 @@ class ComposeWish(TypedDict, total=False):
     temperature: 0 … 2; 0 always takes the likeliest character.
     top_p: draw from the likeliest characters that together have this probability, above 0, up to 1.
     sampling_top_k: draw from this many likeliest characters; 0 sets no such bound.
+    regulated: False keeps the lengths and the fixed characters alone, no tones and no rhyme.
+    pattern: a_unrhymed, a_rhymed, b_unrhymed or b_rhymed: the kind of line 1, and whether it rhymes.
+    rhyme_book: pingshui (the default), cilin, xinyun or tongyun.
+    rhyme_group: a level group of the book, e.g. 十一尤 or 尤; `ServerInfo.rhyme_books` lists them.
+    acrostic: the first characters of the lines (藏头).
+    fixed_texts: (line, position, text), both numbers from 0: characters that stand at these places.
     """
 
     picture: bytes | None
@@ -48,3 +54,9 @@ class ComposeWish(TypedDict, total=False):
     temperature: float | None
     top_p: float | None
     sampling_top_k: int | None
+    regulated: bool | None
+    pattern: str | None
+    rhyme_book: str | None
+    rhyme_group: str | None
+    acrostic: str | None
+    fixed_texts: Iterable[tuple[int, int, str]] | None

@@ -25,6 +25,11 @@ class Form:
     lines: int
     characters: int
 
+    @property
+    def parallel_lines(self) -> tuple[int, ...]:
+        """The lines, from 0, that close a parallel couplet (对仗): 4 and 6 of a 律诗."""
+        return (3, 5) if self.lines == 8 else ()
+
 
 FORMS = {
     form.name: form

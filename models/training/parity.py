@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from models.bundle import Bundle
 from models.poet import Poet
 from models.prompt import PromptTemplate, select_keywords
-from models.prosody import FORMS, CharactersOnly, Form
+from models.prosody import FORMS, Form, LengthsOnly, Rules
 from models.prosody.rhythm import words
 from models.sampling import Sampling
 from models.tokenizer import CharacterTokenizer
@@ -43,7 +43,8 @@ def compare_greedy(
 ) -> int:
     """As `check_greedy`, for one prompt."""
     greedy = Sampling(temperature=0.0)
-    tokens = poet.compose(keywords, form=form, sampling=greedy, seed=0, candidates=1)
+    free = poet.constraint(form, Rules(regulated=False))
+    tokens = poet.compose(keywords, form=form, sampling=greedy, seed=0, constraint=free, couplet_choices=1)
     ours = [token.id for token in tokens]
     theirs = torch_greedy(bundle, model, keywords, form)
     if ours != theirs:
@@ -56,7 +57,7 @@ def torch_greedy(bundle: Bundle, model: PreTrainedModel, keywords: Sequence[str]
     """The poem's token ids by the transformers model itself, the whole sequence read anew for each token."""
     tokenizer = CharacterTokenizer.read(bundle.file("vocab.txt"))
     template = PromptTemplate.from_manifest(bundle.manifest)
-    allowed = torch.from_numpy(CharactersOnly(tokenizer.vocabulary).allowed(0, 0, [""]).copy())
+    weights = torch.from_numpy(LengthsOnly(form, tokenizer.vocabulary, {}).mask.copy())
     chosen = select_keywords(keywords, form)
     lines: list[str] = []
     ids: list[int] = []
@@ -65,7 +66,7 @@ def torch_greedy(bundle: Bundle, model: PreTrainedModel, keywords: Sequence[str]
         line: list[int] = []
         for _ in range(form.characters):
             logits = _next_logits(model, prompt, line)
-            line.append(int(logits.masked_fill(~allowed, -torch.inf).argmax()))
+            line.append(int((logits + weights).argmax()))
         lines.append(tokenizer.decode(line))
         ids += line
     return ids

@@ -14,8 +14,8 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_OVERLOADED: _ClassVar[ErrorReason]
     ERROR_REASON_NOT_READY: _ClassVar[ErrorReason]
     ERROR_REASON_DRAINING: _ClassVar[ErrorReason]
-    ERROR_REASON_NOT_IMPLEMENTED: _ClassVar[ErrorReason]
     ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
+    ERROR_REASON_IMPOSSIBLE_RULES: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_INVALID_IMAGE: ErrorReason
 ERROR_REASON_INVALID_OPTION: ErrorReason
@@ -24,5 +24,5 @@ ERROR_REASON_UNKNOWN_MODEL: ErrorReason
 ERROR_REASON_OVERLOADED: ErrorReason
 ERROR_REASON_NOT_READY: ErrorReason
 ERROR_REASON_DRAINING: ErrorReason
-ERROR_REASON_NOT_IMPLEMENTED: ErrorReason
 ERROR_REASON_INTERNAL: ErrorReason
+ERROR_REASON_IMPOSSIBLE_RULES: ErrorReason

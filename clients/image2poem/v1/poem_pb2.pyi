@@ -1,3 +1,4 @@
+from image2poem.v1 import rules_pb2 as _rules_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -82,18 +83,20 @@ class Line(_message.Message):
     def __init__(self, candidate: _Optional[int] = ..., line: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Candidate(_message.Message):
-    __slots__ = ("lines", "finish_reason", "mean_log_probability", "similarity", "score")
+    __slots__ = ("lines", "finish_reason", "mean_log_probability", "similarity", "score", "conformity")
     LINES_FIELD_NUMBER: _ClassVar[int]
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     MEAN_LOG_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
+    CONFORMITY_FIELD_NUMBER: _ClassVar[int]
     lines: _containers.RepeatedScalarFieldContainer[str]
     finish_reason: FinishReason
     mean_log_probability: float
     similarity: float
     score: float
-    def __init__(self, lines: _Optional[_Iterable[str]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., mean_log_probability: _Optional[float] = ..., similarity: _Optional[float] = ..., score: _Optional[float] = ...) -> None: ...
+    conformity: _rules_pb2.Conformity
+    def __init__(self, lines: _Optional[_Iterable[str]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., mean_log_probability: _Optional[float] = ..., similarity: _Optional[float] = ..., score: _Optional[float] = ..., conformity: _Optional[_Union[_rules_pb2.Conformity, _Mapping]] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("queue_ms", "encode_ms", "search_ms", "first_token_ms", "write_ms", "rank_ms", "total_ms")
@@ -114,7 +117,7 @@ class Timings(_message.Message):
     def __init__(self, queue_ms: _Optional[float] = ..., encode_ms: _Optional[float] = ..., search_ms: _Optional[float] = ..., first_token_ms: _Optional[float] = ..., write_ms: _Optional[float] = ..., rank_ms: _Optional[float] = ..., total_ms: _Optional[float] = ...) -> None: ...
 
 class Finished(_message.Message):
-    __slots__ = ("poem", "finish_reason", "best_candidate", "candidates", "seed", "keywords", "index_version", "poet", "form", "timings")
+    __slots__ = ("poem", "finish_reason", "best_candidate", "candidates", "seed", "keywords", "index_version", "poet", "form", "timings", "conformity")
     POEM_FIELD_NUMBER: _ClassVar[int]
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     BEST_CANDIDATE_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +128,7 @@ class Finished(_message.Message):
     POET_FIELD_NUMBER: _ClassVar[int]
     FORM_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    CONFORMITY_FIELD_NUMBER: _ClassVar[int]
     poem: _containers.RepeatedScalarFieldContainer[str]
     finish_reason: FinishReason
     best_candidate: int
@@ -135,4 +139,5 @@ class Finished(_message.Message):
     poet: str
     form: Form
     timings: Timings
-    def __init__(self, poem: _Optional[_Iterable[str]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., best_candidate: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., seed: _Optional[int] = ..., keywords: _Optional[_Iterable[_Union[Keyword, _Mapping]]] = ..., index_version: _Optional[str] = ..., poet: _Optional[str] = ..., form: _Optional[_Union[Form, str]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
+    conformity: _rules_pb2.Conformity
+    def __init__(self, poem: _Optional[_Iterable[str]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., best_candidate: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., seed: _Optional[int] = ..., keywords: _Optional[_Iterable[_Union[Keyword, _Mapping]]] = ..., index_version: _Optional[str] = ..., poet: _Optional[str] = ..., form: _Optional[_Union[Form, str]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., conformity: _Optional[_Union[_rules_pb2.Conformity, _Mapping]] = ...) -> None: ...

@@ -24,39 +24,42 @@ _sym_db = _symbol_database.Default()
 
 from image2poem.v1 import poem_pb2 as image2poem_dot_v1_dot_poem__pb2
 from image2poem.v1 import prosody_pb2 as image2poem_dot_v1_dot_prosody__pb2
+from image2poem.v1 import rules_pb2 as image2poem_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n image2poem/v1/poem_service.proto\x12\rimage2poem.v1\x1a\x18image2poem/v1/poem.proto\x1a\x1bimage2poem/v1/prosody.proto\"\x18\n\x06Vector\x12\x0e\n\x06values\x18\x01 \x03(\x02\"\x8b\x01\n\x15LookupKeywordsRequest\x12\x11\n\x07picture\x18\x01 \x01(\x0cH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\'\n\x06vector\x18\x03 \x01(\x0b\x32\x15.image2poem.v1.VectorH\x00\x12\x12\n\x05top_k\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06sourceB\x08\n\x06_top_k\"\x82\x01\n\x16LookupKeywordsResponse\x12(\n\x08keywords\x18\x01 \x03(\x0b\x32\x16.image2poem.v1.Keyword\x12\x15\n\rindex_version\x18\x02 \x01(\t\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.image2poem.v1.Timings\"\x1c\n\x0bKeywordList\x12\r\n\x05words\x18\x01 \x03(\t\"\xaf\x02\n\x12\x43omposePoemRequest\x12\x11\n\x07picture\x18\x01 \x01(\x0cH\x00\x12.\n\x08keywords\x18\x02 \x01(\x0b\x32\x1a.image2poem.v1.KeywordListH\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12\x0c\n\x04poet\x18\x04 \x01(\t\x12!\n\x04\x66orm\x18\x05 \x01(\x0e\x32\x13.image2poem.v1.Form\x12\x12\n\x05top_k\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12)\n\x08sampling\x18\x07 \x01(\x0b\x32\x17.image2poem.v1.Sampling\x12\x11\n\x04seed\x18\x08 \x01(\x04H\x02\x88\x01\x01\x12\x17\n\ncandidates\x18\t \x01(\x05H\x03\x88\x01\x01\x42\x08\n\x06sourceB\x08\n\x06_top_kB\x07\n\x05_seedB\r\n\x0b_candidates\"\xc6\x01\n\x13\x43omposePoemResponse\x12-\n\tretrieved\x18\x01 \x01(\x0b\x32\x18.image2poem.v1.RetrievedH\x00\x12%\n\x05token\x18\x02 \x01(\x0b\x32\x14.image2poem.v1.TokenH\x00\x12#\n\x04line\x18\x03 \x01(\x0b\x32\x13.image2poem.v1.LineH\x00\x12+\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x17.image2poem.v1.FinishedH\x00\x42\x07\n\x05\x65vent\"\x16\n\x14GetServerInfoRequest\"\x84\x01\n\x08PoetInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x02 \x01(\t\x12\"\n\x05\x66orms\x18\x03 \x03(\x0e\x32\x13.image2poem.v1.Form\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\x12\x1b\n\x13\x65xecution_providers\x18\x05 \x03(\t\"`\n\x0b\x45ncoderInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\x1b\n\x13\x65xecution_providers\x18\x04 \x03(\t\"8\n\tIndexInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0c\n\x04kind\x18\x03 \x01(\t\"\xbd\x01\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x03\x12\x1a\n\x12max_picture_pixels\x18\x02 \x01(\x03\x12\x11\n\tmax_top_k\x18\x03 \x01(\x05\x12\x16\n\x0emax_candidates\x18\x04 \x01(\x05\x12\x14\n\x0cmax_keywords\x18\x05 \x01(\x05\x12\x1e\n\x16max_keyword_characters\x18\x06 \x01(\x05\x12\x1b\n\x13max_text_characters\x18\x07 \x01(\x05\"\x8e\x02\n\x15GetServerInfoResponse\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12&\n\x05poets\x18\x02 \x03(\x0b\x32\x17.image2poem.v1.PoetInfo\x12\x14\n\x0c\x64\x65\x66\x61ult_poet\x18\x03 \x01(\t\x12+\n\x07\x65ncoder\x18\x04 \x01(\x0b\x32\x1a.image2poem.v1.EncoderInfo\x12\'\n\x05index\x18\x05 \x01(\x0b\x32\x18.image2poem.v1.IndexInfo\x12\"\n\x05\x66orms\x18\x06 \x03(\x0e\x32\x13.image2poem.v1.Form\x12%\n\x06limits\x18\x07 \x01(\x0b\x32\x15.image2poem.v1.Limits2\xf0\x02\n\x0bPoemService\x12]\n\x0eLookupKeywords\x12$.image2poem.v1.LookupKeywordsRequest\x1a%.image2poem.v1.LookupKeywordsResponse\x12V\n\x0b\x43omposePoem\x12!.image2poem.v1.ComposePoemRequest\x1a\".image2poem.v1.ComposePoemResponse0\x01\x12N\n\tCheckPoem\x12\x1f.image2poem.v1.CheckPoemRequest\x1a .image2poem.v1.CheckPoemResponse\x12Z\n\rGetServerInfo\x12#.image2poem.v1.GetServerInfoRequest\x1a$.image2poem.v1.GetServerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n image2poem/v1/poem_service.proto\x12\rimage2poem.v1\x1a\x18image2poem/v1/poem.proto\x1a\x1bimage2poem/v1/prosody.proto\x1a\x19image2poem/v1/rules.proto\"\x18\n\x06Vector\x12\x0e\n\x06values\x18\x01 \x03(\x02\"\x8b\x01\n\x15LookupKeywordsRequest\x12\x11\n\x07picture\x18\x01 \x01(\x0cH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\'\n\x06vector\x18\x03 \x01(\x0b\x32\x15.image2poem.v1.VectorH\x00\x12\x12\n\x05top_k\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06sourceB\x08\n\x06_top_k\"\x82\x01\n\x16LookupKeywordsResponse\x12(\n\x08keywords\x18\x01 \x03(\x0b\x32\x16.image2poem.v1.Keyword\x12\x15\n\rindex_version\x18\x02 \x01(\t\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.image2poem.v1.Timings\"\x1c\n\x0bKeywordList\x12\r\n\x05words\x18\x01 \x03(\t\"\xd4\x02\n\x12\x43omposePoemRequest\x12\x11\n\x07picture\x18\x01 \x01(\x0cH\x00\x12.\n\x08keywords\x18\x02 \x01(\x0b\x32\x1a.image2poem.v1.KeywordListH\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12\x0c\n\x04poet\x18\x04 \x01(\t\x12!\n\x04\x66orm\x18\x05 \x01(\x0e\x32\x13.image2poem.v1.Form\x12\x12\n\x05top_k\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12)\n\x08sampling\x18\x07 \x01(\x0b\x32\x17.image2poem.v1.Sampling\x12\x11\n\x04seed\x18\x08 \x01(\x04H\x02\x88\x01\x01\x12\x17\n\ncandidates\x18\t \x01(\x05H\x03\x88\x01\x01\x12#\n\x05rules\x18\x14 \x01(\x0b\x32\x14.image2poem.v1.RulesB\x08\n\x06sourceB\x08\n\x06_top_kB\x07\n\x05_seedB\r\n\x0b_candidates\"\xc6\x01\n\x13\x43omposePoemResponse\x12-\n\tretrieved\x18\x01 \x01(\x0b\x32\x18.image2poem.v1.RetrievedH\x00\x12%\n\x05token\x18\x02 \x01(\x0b\x32\x14.image2poem.v1.TokenH\x00\x12#\n\x04line\x18\x03 \x01(\x0b\x32\x13.image2poem.v1.LineH\x00\x12+\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x17.image2poem.v1.FinishedH\x00\x42\x07\n\x05\x65vent\"\x16\n\x14GetServerInfoRequest\"\x84\x01\n\x08PoetInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x02 \x01(\t\x12\"\n\x05\x66orms\x18\x03 \x03(\x0e\x32\x13.image2poem.v1.Form\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\x12\x1b\n\x13\x65xecution_providers\x18\x05 \x03(\t\"`\n\x0b\x45ncoderInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\x1b\n\x13\x65xecution_providers\x18\x04 \x03(\t\"8\n\tIndexInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0c\n\x04kind\x18\x03 \x01(\t\"\xbd\x01\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x03\x12\x1a\n\x12max_picture_pixels\x18\x02 \x01(\x03\x12\x11\n\tmax_top_k\x18\x03 \x01(\x05\x12\x16\n\x0emax_candidates\x18\x04 \x01(\x05\x12\x14\n\x0cmax_keywords\x18\x05 \x01(\x05\x12\x1e\n\x16max_keyword_characters\x18\x06 \x01(\x05\x12\x1b\n\x13max_text_characters\x18\x07 \x01(\x05\"[\n\rRhymeBookInfo\x12&\n\x04\x62ook\x18\x01 \x01(\x0e\x32\x18.image2poem.v1.RhymeBook\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0crhyme_groups\x18\x03 \x03(\t\"\xc1\x02\n\x15GetServerInfoResponse\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12&\n\x05poets\x18\x02 \x03(\x0b\x32\x17.image2poem.v1.PoetInfo\x12\x14\n\x0c\x64\x65\x66\x61ult_poet\x18\x03 \x01(\t\x12+\n\x07\x65ncoder\x18\x04 \x01(\x0b\x32\x1a.image2poem.v1.EncoderInfo\x12\'\n\x05index\x18\x05 \x01(\x0b\x32\x18.image2poem.v1.IndexInfo\x12\"\n\x05\x66orms\x18\x06 \x03(\x0e\x32\x13.image2poem.v1.Form\x12%\n\x06limits\x18\x07 \x01(\x0b\x32\x15.image2poem.v1.Limits\x12\x31\n\x0brhyme_books\x18\x08 \x03(\x0b\x32\x1c.image2poem.v1.RhymeBookInfo2\xf0\x02\n\x0bPoemService\x12]\n\x0eLookupKeywords\x12$.image2poem.v1.LookupKeywordsRequest\x1a%.image2poem.v1.LookupKeywordsResponse\x12V\n\x0b\x43omposePoem\x12!.image2poem.v1.ComposePoemRequest\x1a\".image2poem.v1.ComposePoemResponse0\x01\x12N\n\tCheckPoem\x12\x1f.image2poem.v1.CheckPoemRequest\x1a .image2poem.v1.CheckPoemResponse\x12Z\n\rGetServerInfo\x12#.image2poem.v1.GetServerInfoRequest\x1a$.image2poem.v1.GetServerInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'image2poem.v1.poem_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VECTOR']._serialized_start=106
-  _globals['_VECTOR']._serialized_end=130
-  _globals['_LOOKUPKEYWORDSREQUEST']._serialized_start=133
-  _globals['_LOOKUPKEYWORDSREQUEST']._serialized_end=272
-  _globals['_LOOKUPKEYWORDSRESPONSE']._serialized_start=275
-  _globals['_LOOKUPKEYWORDSRESPONSE']._serialized_end=405
-  _globals['_KEYWORDLIST']._serialized_start=407
-  _globals['_KEYWORDLIST']._serialized_end=435
-  _globals['_COMPOSEPOEMREQUEST']._serialized_start=438
-  _globals['_COMPOSEPOEMREQUEST']._serialized_end=741
-  _globals['_COMPOSEPOEMRESPONSE']._serialized_start=744
-  _globals['_COMPOSEPOEMRESPONSE']._serialized_end=942
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=944
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=966
-  _globals['_POETINFO']._serialized_start=969
-  _globals['_POETINFO']._serialized_end=1101
-  _globals['_ENCODERINFO']._serialized_start=1103
-  _globals['_ENCODERINFO']._serialized_end=1199
-  _globals['_INDEXINFO']._serialized_start=1201
-  _globals['_INDEXINFO']._serialized_end=1257
-  _globals['_LIMITS']._serialized_start=1260
-  _globals['_LIMITS']._serialized_end=1449
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=1452
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=1722
-  _globals['_POEMSERVICE']._serialized_start=1725
-  _globals['_POEMSERVICE']._serialized_end=2093
+  _globals['_VECTOR']._serialized_start=133
+  _globals['_VECTOR']._serialized_end=157
+  _globals['_LOOKUPKEYWORDSREQUEST']._serialized_start=160
+  _globals['_LOOKUPKEYWORDSREQUEST']._serialized_end=299
+  _globals['_LOOKUPKEYWORDSRESPONSE']._serialized_start=302
+  _globals['_LOOKUPKEYWORDSRESPONSE']._serialized_end=432
+  _globals['_KEYWORDLIST']._serialized_start=434
+  _globals['_KEYWORDLIST']._serialized_end=462
+  _globals['_COMPOSEPOEMREQUEST']._serialized_start=465
+  _globals['_COMPOSEPOEMREQUEST']._serialized_end=805
+  _globals['_COMPOSEPOEMRESPONSE']._serialized_start=808
+  _globals['_COMPOSEPOEMRESPONSE']._serialized_end=1006
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=1008
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=1030
+  _globals['_POETINFO']._serialized_start=1033
+  _globals['_POETINFO']._serialized_end=1165
+  _globals['_ENCODERINFO']._serialized_start=1167
+  _globals['_ENCODERINFO']._serialized_end=1263
+  _globals['_INDEXINFO']._serialized_start=1265
+  _globals['_INDEXINFO']._serialized_end=1321
+  _globals['_LIMITS']._serialized_start=1324
+  _globals['_LIMITS']._serialized_end=1513
+  _globals['_RHYMEBOOKINFO']._serialized_start=1515
+  _globals['_RHYMEBOOKINFO']._serialized_end=1606
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=1609
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=1930
+  _globals['_POEMSERVICE']._serialized_start=1933
+  _globals['_POEMSERVICE']._serialized_end=2301
 # @@protoc_insertion_point(module_scope)

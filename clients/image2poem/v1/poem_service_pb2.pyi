@@ -1,5 +1,6 @@
 from image2poem.v1 import poem_pb2 as _poem_pb2
 from image2poem.v1 import prosody_pb2 as _prosody_pb2
+from image2poem.v1 import rules_pb2 as _rules_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -43,7 +44,7 @@ class KeywordList(_message.Message):
     def __init__(self, words: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ComposePoemRequest(_message.Message):
-    __slots__ = ("picture", "keywords", "text", "poet", "form", "top_k", "sampling", "seed", "candidates")
+    __slots__ = ("picture", "keywords", "text", "poet", "form", "top_k", "sampling", "seed", "candidates", "rules")
     PICTURE_FIELD_NUMBER: _ClassVar[int]
     KEYWORDS_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +54,7 @@ class ComposePoemRequest(_message.Message):
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
     picture: bytes
     keywords: KeywordList
     text: str
@@ -62,7 +64,8 @@ class ComposePoemRequest(_message.Message):
     sampling: _poem_pb2.Sampling
     seed: int
     candidates: int
-    def __init__(self, picture: _Optional[bytes] = ..., keywords: _Optional[_Union[KeywordList, _Mapping]] = ..., text: _Optional[str] = ..., poet: _Optional[str] = ..., form: _Optional[_Union[_poem_pb2.Form, str]] = ..., top_k: _Optional[int] = ..., sampling: _Optional[_Union[_poem_pb2.Sampling, _Mapping]] = ..., seed: _Optional[int] = ..., candidates: _Optional[int] = ...) -> None: ...
+    rules: _rules_pb2.Rules
+    def __init__(self, picture: _Optional[bytes] = ..., keywords: _Optional[_Union[KeywordList, _Mapping]] = ..., text: _Optional[str] = ..., poet: _Optional[str] = ..., form: _Optional[_Union[_poem_pb2.Form, str]] = ..., top_k: _Optional[int] = ..., sampling: _Optional[_Union[_poem_pb2.Sampling, _Mapping]] = ..., seed: _Optional[int] = ..., candidates: _Optional[int] = ..., rules: _Optional[_Union[_rules_pb2.Rules, _Mapping]] = ...) -> None: ...
 
 class ComposePoemResponse(_message.Message):
     __slots__ = ("retrieved", "token", "line", "finished")
@@ -134,8 +137,18 @@ class Limits(_message.Message):
     max_text_characters: int
     def __init__(self, max_message_bytes: _Optional[int] = ..., max_picture_pixels: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_candidates: _Optional[int] = ..., max_keywords: _Optional[int] = ..., max_keyword_characters: _Optional[int] = ..., max_text_characters: _Optional[int] = ...) -> None: ...
 
+class RhymeBookInfo(_message.Message):
+    __slots__ = ("book", "name", "rhyme_groups")
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RHYME_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    book: _rules_pb2.RhymeBook
+    name: str
+    rhyme_groups: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, book: _Optional[_Union[_rules_pb2.RhymeBook, str]] = ..., name: _Optional[str] = ..., rhyme_groups: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("server_version", "poets", "default_poet", "encoder", "index", "forms", "limits")
+    __slots__ = ("server_version", "poets", "default_poet", "encoder", "index", "forms", "limits", "rhyme_books")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     POETS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_POET_FIELD_NUMBER: _ClassVar[int]
@@ -143,6 +156,7 @@ class GetServerInfoResponse(_message.Message):
     INDEX_FIELD_NUMBER: _ClassVar[int]
     FORMS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RHYME_BOOKS_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     poets: _containers.RepeatedCompositeFieldContainer[PoetInfo]
     default_poet: str
@@ -150,4 +164,5 @@ class GetServerInfoResponse(_message.Message):
     index: IndexInfo
     forms: _containers.RepeatedScalarFieldContainer[_poem_pb2.Form]
     limits: Limits
-    def __init__(self, server_version: _Optional[str] = ..., poets: _Optional[_Iterable[_Union[PoetInfo, _Mapping]]] = ..., default_poet: _Optional[str] = ..., encoder: _Optional[_Union[EncoderInfo, _Mapping]] = ..., index: _Optional[_Union[IndexInfo, _Mapping]] = ..., forms: _Optional[_Iterable[_Union[_poem_pb2.Form, str]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    rhyme_books: _containers.RepeatedCompositeFieldContainer[RhymeBookInfo]
+    def __init__(self, server_version: _Optional[str] = ..., poets: _Optional[_Iterable[_Union[PoetInfo, _Mapping]]] = ..., default_poet: _Optional[str] = ..., encoder: _Optional[_Union[EncoderInfo, _Mapping]] = ..., index: _Optional[_Union[IndexInfo, _Mapping]] = ..., forms: _Optional[_Iterable[_Union[_poem_pb2.Form, str]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., rhyme_books: _Optional[_Iterable[_Union[RhymeBookInfo, _Mapping]]] = ...) -> None: ...

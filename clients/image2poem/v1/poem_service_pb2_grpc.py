@@ -86,7 +86,7 @@ class PoemServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CheckPoem(self, request, context):
-        """Explains a poem under the rules of its form. UNIMPLEMENTED until the server knows the rules.
+        """Explains a poem under the rules of its form.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

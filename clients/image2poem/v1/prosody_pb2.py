@@ -23,35 +23,34 @@ _sym_db = _symbol_database.Default()
 
 
 from image2poem.v1 import poem_pb2 as image2poem_dot_v1_dot_poem__pb2
+from image2poem.v1 import rules_pb2 as image2poem_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bimage2poem/v1/prosody.proto\x12\rimage2poem.v1\x1a\x18image2poem/v1/poem.proto\"P\n\x07Reading\x12!\n\x04tone\x18\x01 \x01(\x0e\x32\x13.image2poem.v1.Tone\x12\x13\n\x0brhyme_group\x18\x02 \x01(\t\x12\r\n\x05prior\x18\x03 \x01(\x02\"\xbb\x01\n\x0e\x43haracterCheck\x12\x0c\n\x04text\x18\x01 \x01(\t\x12!\n\x04tone\x18\x02 \x01(\x0e\x32\x13.image2poem.v1.Tone\x12(\n\x08readings\x18\x03 \x03(\x0b\x32\x16.image2poem.v1.Reading\x12%\n\x08required\x18\x04 \x01(\x0e\x32\x13.image2poem.v1.Tone\x12\'\n\x07verdict\x18\x05 \x01(\x0e\x32\x16.image2poem.v1.Verdict\"\\\n\tLineCheck\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x31\n\ncharacters\x18\x02 \x03(\x0b\x32\x1d.image2poem.v1.CharacterCheck\x12\x0e\n\x06rhymed\x18\x03 \x01(\x08\"\x84\x01\n\x05\x46\x61ult\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12)\n\x08severity\x18\x03 \x01(\x0e\x32\x17.image2poem.v1.Severity\x12\x0c\n\x04line\x18\x04 \x01(\x05\x12\x11\n\tpositions\x18\x05 \x03(\x05\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\t\"N\n\x10\x43heckPoemRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12,\n\nrhyme_book\x18\x02 \x01(\x0e\x32\x18.image2poem.v1.RhymeBook\"\x88\x02\n\x11\x43heckPoemResponse\x12!\n\x04\x66orm\x18\x01 \x01(\x0e\x32\x13.image2poem.v1.Form\x12,\n\x07pattern\x18\x02 \x01(\x0e\x32\x1b.image2poem.v1.TonalPattern\x12,\n\nrhyme_book\x18\x03 \x01(\x0e\x32\x18.image2poem.v1.RhymeBook\x12\x13\n\x0brhyme_group\x18\x04 \x01(\t\x12\x10\n\x08\x63onforms\x18\x05 \x01(\x08\x12\'\n\x05lines\x18\x06 \x03(\x0b\x32\x18.image2poem.v1.LineCheck\x12$\n\x06\x66\x61ults\x18\x07 \x03(\x0b\x32\x14.image2poem.v1.Fault*\x85\x01\n\tRhymeBook\x12\x1a\n\x16RHYME_BOOK_UNSPECIFIED\x10\x00\x12\x17\n\x13RHYME_BOOK_PINGSHUI\x10\x01\x12\x14\n\x10RHYME_BOOK_CILIN\x10\x02\x12\x15\n\x11RHYME_BOOK_XINYUN\x10\x03\x12\x16\n\x12RHYME_BOOK_TONGYUN\x10\x04*\xa1\x01\n\x0cTonalPattern\x12\x1d\n\x19TONAL_PATTERN_UNSPECIFIED\x10\x00\x12\x1c\n\x18TONAL_PATTERN_A_UNRHYMED\x10\x01\x12\x1a\n\x16TONAL_PATTERN_A_RHYMED\x10\x02\x12\x1c\n\x18TONAL_PATTERN_B_UNRHYMED\x10\x03\x12\x1a\n\x16TONAL_PATTERN_B_RHYMED\x10\x04*O\n\x04Tone\x12\x14\n\x10TONE_UNSPECIFIED\x10\x00\x12\x0e\n\nTONE_LEVEL\x10\x01\x12\x10\n\x0cTONE_OBLIQUE\x10\x02\x12\x0f\n\x0bTONE_EITHER\x10\x03*r\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x10\n\x0cVERDICT_GOOD\x10\x01\x12\x13\n\x0fVERDICT_RESCUED\x10\x02\x12\x12\n\x0eVERDICT_FAULTY\x10\x03\x12\x13\n\x0fVERDICT_UNKNOWN\x10\x04*N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x14\n\x10SEVERITY_WARNING\x10\x01\x12\x12\n\x0eSEVERITY_ERROR\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bimage2poem/v1/prosody.proto\x12\rimage2poem.v1\x1a\x18image2poem/v1/poem.proto\x1a\x19image2poem/v1/rules.proto\"P\n\x07Reading\x12!\n\x04tone\x18\x01 \x01(\x0e\x32\x13.image2poem.v1.Tone\x12\x13\n\x0brhyme_group\x18\x02 \x01(\t\x12\r\n\x05prior\x18\x03 \x01(\x02\"\xbb\x01\n\x0e\x43haracterCheck\x12\x0c\n\x04text\x18\x01 \x01(\t\x12!\n\x04tone\x18\x02 \x01(\x0e\x32\x13.image2poem.v1.Tone\x12(\n\x08readings\x18\x03 \x03(\x0b\x32\x16.image2poem.v1.Reading\x12%\n\x08required\x18\x04 \x01(\x0e\x32\x13.image2poem.v1.Tone\x12\'\n\x07verdict\x18\x05 \x01(\x0e\x32\x16.image2poem.v1.Verdict\"\\\n\tLineCheck\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x31\n\ncharacters\x18\x02 \x03(\x0b\x32\x1d.image2poem.v1.CharacterCheck\x12\x0e\n\x06rhymed\x18\x03 \x01(\x08\"\x84\x01\n\x05\x46\x61ult\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12)\n\x08severity\x18\x03 \x01(\x0e\x32\x17.image2poem.v1.Severity\x12\x0c\n\x04line\x18\x04 \x01(\x05\x12\x11\n\tpositions\x18\x05 \x03(\x05\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\t\"Z\n\x06Rescue\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12\x11\n\tpositions\x18\x04 \x03(\x05\x12\x13\n\x0b\x65xplanation\x18\x05 \x01(\t\"N\n\x10\x43heckPoemRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12,\n\nrhyme_book\x18\x02 \x01(\x0e\x32\x18.image2poem.v1.RhymeBook\"\xe1\x02\n\x11\x43heckPoemResponse\x12!\n\x04\x66orm\x18\x01 \x01(\x0e\x32\x13.image2poem.v1.Form\x12,\n\x07pattern\x18\x02 \x01(\x0e\x32\x1b.image2poem.v1.TonalPattern\x12,\n\nrhyme_book\x18\x03 \x01(\x0e\x32\x18.image2poem.v1.RhymeBook\x12\x13\n\x0brhyme_group\x18\x04 \x01(\t\x12\x10\n\x08\x63onforms\x18\x05 \x01(\x08\x12\'\n\x05lines\x18\x06 \x03(\x0b\x32\x18.image2poem.v1.LineCheck\x12$\n\x06\x66\x61ults\x18\x07 \x03(\x0b\x32\x14.image2poem.v1.Fault\x12\x14\n\x0cpattern_name\x18\x08 \x01(\t\x12\x19\n\x11\x63onforms_resolved\x18\t \x01(\x08\x12&\n\x07rescues\x18\n \x03(\x0b\x32\x15.image2poem.v1.Rescue*O\n\x04Tone\x12\x14\n\x10TONE_UNSPECIFIED\x10\x00\x12\x0e\n\nTONE_LEVEL\x10\x01\x12\x10\n\x0cTONE_OBLIQUE\x10\x02\x12\x0f\n\x0bTONE_EITHER\x10\x03*r\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x10\n\x0cVERDICT_GOOD\x10\x01\x12\x13\n\x0fVERDICT_RESCUED\x10\x02\x12\x12\n\x0eVERDICT_FAULTY\x10\x03\x12\x13\n\x0fVERDICT_UNKNOWN\x10\x04*N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x14\n\x10SEVERITY_WARNING\x10\x01\x12\x12\n\x0eSEVERITY_ERROR\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'image2poem.v1.prosody_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RHYMEBOOK']._serialized_start=921
-  _globals['_RHYMEBOOK']._serialized_end=1054
-  _globals['_TONALPATTERN']._serialized_start=1057
-  _globals['_TONALPATTERN']._serialized_end=1218
-  _globals['_TONE']._serialized_start=1220
-  _globals['_TONE']._serialized_end=1299
-  _globals['_VERDICT']._serialized_start=1301
-  _globals['_VERDICT']._serialized_end=1415
-  _globals['_SEVERITY']._serialized_start=1417
-  _globals['_SEVERITY']._serialized_end=1495
-  _globals['_READING']._serialized_start=72
-  _globals['_READING']._serialized_end=152
-  _globals['_CHARACTERCHECK']._serialized_start=155
-  _globals['_CHARACTERCHECK']._serialized_end=342
-  _globals['_LINECHECK']._serialized_start=344
-  _globals['_LINECHECK']._serialized_end=436
-  _globals['_FAULT']._serialized_start=439
-  _globals['_FAULT']._serialized_end=571
-  _globals['_CHECKPOEMREQUEST']._serialized_start=573
-  _globals['_CHECKPOEMREQUEST']._serialized_end=651
-  _globals['_CHECKPOEMRESPONSE']._serialized_start=654
-  _globals['_CHECKPOEMRESPONSE']._serialized_end=918
+  _globals['_TONE']._serialized_start=1128
+  _globals['_TONE']._serialized_end=1207
+  _globals['_VERDICT']._serialized_start=1209
+  _globals['_VERDICT']._serialized_end=1323
+  _globals['_SEVERITY']._serialized_start=1325
+  _globals['_SEVERITY']._serialized_end=1403
+  _globals['_READING']._serialized_start=99
+  _globals['_READING']._serialized_end=179
+  _globals['_CHARACTERCHECK']._serialized_start=182
+  _globals['_CHARACTERCHECK']._serialized_end=369
+  _globals['_LINECHECK']._serialized_start=371
+  _globals['_LINECHECK']._serialized_end=463
+  _globals['_FAULT']._serialized_start=466
+  _globals['_FAULT']._serialized_end=598
+  _globals['_RESCUE']._serialized_start=600
+  _globals['_RESCUE']._serialized_end=690
+  _globals['_CHECKPOEMREQUEST']._serialized_start=692
+  _globals['_CHECKPOEMREQUEST']._serialized_end=770
+  _globals['_CHECKPOEMRESPONSE']._serialized_start=773
+  _globals['_CHECKPOEMRESPONSE']._serialized_end=1126
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,5 @@
 from image2poem.v1 import poem_pb2 as _poem_pb2
+from image2poem.v1 import rules_pb2 as _rules_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -7,22 +8,6 @@ from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class RhymeBook(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    RHYME_BOOK_UNSPECIFIED: _ClassVar[RhymeBook]
-    RHYME_BOOK_PINGSHUI: _ClassVar[RhymeBook]
-    RHYME_BOOK_CILIN: _ClassVar[RhymeBook]
-    RHYME_BOOK_XINYUN: _ClassVar[RhymeBook]
-    RHYME_BOOK_TONGYUN: _ClassVar[RhymeBook]
-
-class TonalPattern(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    TONAL_PATTERN_UNSPECIFIED: _ClassVar[TonalPattern]
-    TONAL_PATTERN_A_UNRHYMED: _ClassVar[TonalPattern]
-    TONAL_PATTERN_A_RHYMED: _ClassVar[TonalPattern]
-    TONAL_PATTERN_B_UNRHYMED: _ClassVar[TonalPattern]
-    TONAL_PATTERN_B_RHYMED: _ClassVar[TonalPattern]
 
 class Tone(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -44,16 +29,6 @@ class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SEVERITY_UNSPECIFIED: _ClassVar[Severity]
     SEVERITY_WARNING: _ClassVar[Severity]
     SEVERITY_ERROR: _ClassVar[Severity]
-RHYME_BOOK_UNSPECIFIED: RhymeBook
-RHYME_BOOK_PINGSHUI: RhymeBook
-RHYME_BOOK_CILIN: RhymeBook
-RHYME_BOOK_XINYUN: RhymeBook
-RHYME_BOOK_TONGYUN: RhymeBook
-TONAL_PATTERN_UNSPECIFIED: TonalPattern
-TONAL_PATTERN_A_UNRHYMED: TonalPattern
-TONAL_PATTERN_A_RHYMED: TonalPattern
-TONAL_PATTERN_B_UNRHYMED: TonalPattern
-TONAL_PATTERN_B_RHYMED: TonalPattern
 TONE_UNSPECIFIED: Tone
 TONE_LEVEL: Tone
 TONE_OBLIQUE: Tone
@@ -117,16 +92,30 @@ class Fault(_message.Message):
     explanation: str
     def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., severity: _Optional[_Union[Severity, str]] = ..., line: _Optional[int] = ..., positions: _Optional[_Iterable[int]] = ..., explanation: _Optional[str] = ...) -> None: ...
 
+class Rescue(_message.Message):
+    __slots__ = ("kind", "name", "line", "positions", "explanation")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    line: int
+    positions: _containers.RepeatedScalarFieldContainer[int]
+    explanation: str
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., line: _Optional[int] = ..., positions: _Optional[_Iterable[int]] = ..., explanation: _Optional[str] = ...) -> None: ...
+
 class CheckPoemRequest(_message.Message):
     __slots__ = ("text", "rhyme_book")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     RHYME_BOOK_FIELD_NUMBER: _ClassVar[int]
     text: str
-    rhyme_book: RhymeBook
-    def __init__(self, text: _Optional[str] = ..., rhyme_book: _Optional[_Union[RhymeBook, str]] = ...) -> None: ...
+    rhyme_book: _rules_pb2.RhymeBook
+    def __init__(self, text: _Optional[str] = ..., rhyme_book: _Optional[_Union[_rules_pb2.RhymeBook, str]] = ...) -> None: ...
 
 class CheckPoemResponse(_message.Message):
-    __slots__ = ("form", "pattern", "rhyme_book", "rhyme_group", "conforms", "lines", "faults")
+    __slots__ = ("form", "pattern", "rhyme_book", "rhyme_group", "conforms", "lines", "faults", "pattern_name", "conforms_resolved", "rescues")
     FORM_FIELD_NUMBER: _ClassVar[int]
     PATTERN_FIELD_NUMBER: _ClassVar[int]
     RHYME_BOOK_FIELD_NUMBER: _ClassVar[int]
@@ -134,11 +123,17 @@ class CheckPoemResponse(_message.Message):
     CONFORMS_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_NAME_FIELD_NUMBER: _ClassVar[int]
+    CONFORMS_RESOLVED_FIELD_NUMBER: _ClassVar[int]
+    RESCUES_FIELD_NUMBER: _ClassVar[int]
     form: _poem_pb2.Form
-    pattern: TonalPattern
-    rhyme_book: RhymeBook
+    pattern: _rules_pb2.TonalPattern
+    rhyme_book: _rules_pb2.RhymeBook
     rhyme_group: str
     conforms: bool
     lines: _containers.RepeatedCompositeFieldContainer[LineCheck]
     faults: _containers.RepeatedCompositeFieldContainer[Fault]
-    def __init__(self, form: _Optional[_Union[_poem_pb2.Form, str]] = ..., pattern: _Optional[_Union[TonalPattern, str]] = ..., rhyme_book: _Optional[_Union[RhymeBook, str]] = ..., rhyme_group: _Optional[str] = ..., conforms: bool = ..., lines: _Optional[_Iterable[_Union[LineCheck, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[Fault, _Mapping]]] = ...) -> None: ...
+    pattern_name: str
+    conforms_resolved: bool
+    rescues: _containers.RepeatedCompositeFieldContainer[Rescue]
+    def __init__(self, form: _Optional[_Union[_poem_pb2.Form, str]] = ..., pattern: _Optional[_Union[_rules_pb2.TonalPattern, str]] = ..., rhyme_book: _Optional[_Union[_rules_pb2.RhymeBook, str]] = ..., rhyme_group: _Optional[str] = ..., conforms: bool = ..., lines: _Optional[_Iterable[_Union[LineCheck, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[Fault, _Mapping]]] = ..., pattern_name: _Optional[str] = ..., conforms_resolved: bool = ..., rescues: _Optional[_Iterable[_Union[Rescue, _Mapping]]] = ...) -> None: ...
