@@ -40,6 +40,7 @@ class Poet:
         architecture: `t5` or `gpt2`.
         fingerprint: the bundle's.
         forms: names of the forms that it was trained to write.
+        subjects: names of the subjects that it was taught, e.g. 送别.
         providers: the execution providers that are really active.
     """
 
@@ -53,6 +54,7 @@ class Poet:
         self.providers = self._engine.providers
         self._tokenizer = CharacterTokenizer.read(bundle.file(manifest["tokenizer"]["vocabulary"]))
         self._template = PromptTemplate.from_manifest(manifest)
+        self.subjects = tuple(self._template.subjects)
         self._line_end = self._tokenizer.id_of(EOS)
         self._lexicons: dict[str, Lexicon] = {}
         self._lock = Lock()
@@ -73,6 +75,7 @@ class Poet:
         sampling: Sampling,
         seed: int,
         constraint: Constraint | None = None,
+        subject: str | None = None,
         candidates: int = 1,
         couplet_choices: int = COUPLET_CHOICES,
         stopped: Callable[[], bool] = lambda: False,
@@ -85,6 +88,7 @@ class Poet:
             sampling: how characters are drawn.
             seed: the same seed and arguments give the same poems on one machine and bundle.
             constraint: what `constraint` gave for this form; without one, regulated verse in 平水韵.
+            subject: one of `subjects`; None leaves it open.
             candidates: number of poems, at least 1.
             couplet_choices: of how many lines the one is chosen that closes a parallel couplet of a 律诗.
                 Such a line is yielded once it is chosen: its characters come together. 1 is off.
@@ -93,15 +97,19 @@ class Poet:
         Returns an iterator of characters: for each line and position one of each candidate.
 
         Raises (at the call, not in the iterator):
-            InvalidOption: the form is not one of `forms`, or the seed is out of range.
+            InvalidOption: form or subject is none that the poet knows, or the seed is out of range.
             PromptTooLong: prompt and poem need more tokens than the model has places for.
         """
         if form.name not in self.forms:
             raise InvalidOption(f"poet {self.name} writes {', '.join(self.forms)}, not {form.name}")
+        if subject is not None and subject not in self.subjects:
+            known = ", ".join(self.subjects) or "none"
+            raise InvalidOption(f"subject: poet {self.name} knows {known}, not {subject}")
         constraint = constraint or self.constraint(form, Rules())
         draft = _Draft(
             keywords=select_keywords(keywords, form),
             form=form,
+            subject=subject,
             sampling=sampling,
             seed=seed,
             couplet_choices=couplet_choices,
@@ -188,6 +196,7 @@ class Poet:
                 draft.keywords,
                 form=draft.form,
                 rhyme=row.writing.pingshui_group,
+                subject=draft.subject,
                 lines=row.lines if with_lines else (),
             )
             for row in draft.rows
@@ -210,6 +219,7 @@ class _Draft:
 
     keywords: list[str]
     form: Form
+    subject: str | None
     sampling: Sampling
     seed: int
     couplet_choices: int

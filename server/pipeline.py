@@ -76,6 +76,7 @@ def compose(
     clock.lap("queue_ms")
     name, poet = snapshot.poet_named(wish.poet)
     form = choose_form(name, poet, wish.form)
+    check_subject(name, poet, wish.subject)
     rules = wish.rules.rules_for(form)
     constraint = poet.constraint(form, rules)
     query = None if isinstance(wish.source, Words) else embed(snapshot, wish.source)
@@ -130,6 +131,12 @@ def choose_form(name: str, poet: Poet, form: Form | None) -> Form:
     return form
 
 
+def check_subject(name: str, poet: Poet, subject: str) -> None:
+    """Raises InvalidOption for a subject that the poet was not taught."""
+    if subject and subject not in poet.subjects:
+        raise InvalidOption(f"subject: {name} knows {', '.join(poet.subjects) or 'none'}, not {subject}")
+
+
 def _keywords(snapshot: Snapshot, wish: Composition, query: np.ndarray | None) -> tuple[Keyword, ...]:
     if query is not None:
         return tuple(snapshot.index.nearest(query, wish.top_k))
@@ -154,6 +161,7 @@ def _write(
         sampling=wish.sampling,
         seed=wish.seed,
         constraint=constraint,
+        subject=wish.subject or None,
         candidates=wish.candidates,
         stopped=stopped,
     ):

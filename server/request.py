@@ -127,12 +127,14 @@ class Composition:
     Attributes:
         poet: a poet's name; empty for the default one.
         form: None leaves it to the poet.
+        subject: what kind of poem it is to be; empty leaves it open.
         seed: 0 … 2^63 − 1.
     """
 
     source: Picture | Text | Words
     poet: str = ""
     form: Form | None = None
+    subject: str = ""
     top_k: int = DEFAULT_TOP_K
     sampling: Sampling = field(default_factory=Sampling)
     rules: RulesWish = field(default_factory=RulesWish)

@@ -56,6 +56,7 @@ def to_composition(message: pb.ComposePoemRequest) -> Composition:
         source=source,
         poet=message.poet,
         form=_to_form(message.form),
+        subject=message.subject.strip(),
         sampling=Sampling(**_given(message.sampling, "temperature", "top_p", "top_k")),
         rules=to_rules(message.rules),
         seed=message.seed if message.HasField("seed") else secrets.randbits(32),
@@ -110,6 +111,7 @@ def from_snapshot(snapshot: Snapshot, *, max_message_bytes: int) -> pb.GetServer
                 forms=_from_forms(poet.forms),
                 fingerprint=poet.fingerprint,
                 execution_providers=poet.providers,
+                subjects=poet.subjects,
             )
             for name, poet in snapshot.poets.items()
         ],

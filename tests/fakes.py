@@ -75,6 +75,7 @@ class FakePoet:
     architecture = "t5"
     fingerprint = "p" * 64
     forms: tuple[str, ...] = ("wujue", "qijue")
+    subjects: tuple[str, ...] = ("送别", "春")
     providers = ("CPUExecutionProvider",)
 
     def __init__(self, name: str = "t5") -> None:
@@ -97,12 +98,13 @@ class FakePoet:
         candidates: int,
         stopped: Callable[[], bool],
         constraint: Constraint | None = None,
+        subject: str | None = None,
     ) -> Iterator[PoemToken]:
         if any("长" in keyword for keyword in keywords):
             raise PromptTooLong("keywords: too long for this poet")
         self.stopped = stopped
         rows = [
-            np.random.default_rng([seed, candidate, len("".join(keywords))])
+            np.random.default_rng([seed, candidate, len("".join(keywords)), len(subject or "")])
             for candidate in range(candidates)
         ]
         try:

@@ -38,6 +38,15 @@ def test_compose_gives_typed_events(client):
     assert end.timings.total_ms > 0
 
 
+def test_a_subject_reaches_the_poet(client):
+    plain, subject = (
+        list(client.compose(picture=PICTURE, seed=3, **wish))[-1]
+        for wish in ({}, {"subject": "送别"})
+    )
+    assert plain.poem != subject.poem
+    assert client.info().poets[0].subjects == ("送别", "春")
+
+
 def test_lookup_by_each_source(client):
     assert len(client.lookup_keywords(picture=PICTURE).keywords) == 8
     assert client.lookup_keywords(text="秋江", top_k=1).keywords[0].text == "秋江"

@@ -49,6 +49,7 @@ def _compose(client: Client, options: argparse.Namespace) -> None:
         text=options.text,
         poet=options.poet,
         form=options.form,
+        subject=options.subject,
         top_k=options.top_k,
         candidates=options.candidates,
         seed=options.seed,
@@ -126,6 +127,7 @@ def _add_compose(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     compose.add_argument(
         "--form", choices=FORMS, help="五绝, 七绝, 五律 or 七律; the poet's choice by default"
     )
+    compose.add_argument("--subject", metavar="送别", help="what kind of poem; see info")
     compose.add_argument("--top-k", type=int, metavar="K", help="how many keywords are looked up (8)")
     compose.add_argument(
         "--candidates", type=int, default=1, metavar="N", help="write N poems, show the best (1)"

@@ -69,6 +69,8 @@ class TextReport:
             forms = _list(_FORMS.get(form, form) for form in poet.forms)
             providers = _list(poet.execution_providers)
             self._say(f"poet     {poet.name}{mark}: {poet.architecture}, {forms}, {providers}\n")
+            if poet.subjects:
+                self._say(f"         subjects {_list(poet.subjects)}\n")
         for name, value in asdict(info.limits).items():
             self._say(f"limit    {name} {value}\n")
 

@@ -74,6 +74,7 @@ def to_info(message: pb.GetServerInfoResponse) -> events.ServerInfo:
                 forms=_forms(poet.forms),
                 fingerprint=poet.fingerprint,
                 execution_providers=tuple(poet.execution_providers),
+                subjects=tuple(poet.subjects),
             )
             for poet in message.poets
         ),

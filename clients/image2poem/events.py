@@ -121,13 +121,14 @@ Event = Retrieved | Token | Line | Finished
 
 @dataclass(frozen=True, kw_only=True)
 class Poet:
-    """A poet of the server; `architecture` is t5 or gpt2."""
+    """A poet of the server; `architecture` is t5 or gpt2, `subjects` are those that it was taught."""
 
     name: str
     architecture: str
     forms: tuple[str, ...]
     fingerprint: str
     execution_providers: tuple[str, ...]
+    subjects: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

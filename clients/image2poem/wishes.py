@@ -29,6 +29,7 @@ class ComposeWish(TypedDict, total=False):
     text: Chinese text, 1 … 200 characters.
     poet: name of one of the server's poets.
     form: wujue, qijue, wulv or qilv.
+    subject: what kind of poem, e.g. 送别; `ServerInfo.poets` lists what each poet knows.
     top_k: how many keywords are looked up, 1 … 64; 8 by default.
     candidates: how many poems are written, of which the best is chosen, 1 … 16; 1 by default.
     seed: makes the poem repeatable, 0 … 2^63 − 1.
@@ -48,6 +49,7 @@ class ComposeWish(TypedDict, total=False):
     text: str | None
     poet: str | None
     form: str | None
+    subject: str | None
     top_k: int | None
     candidates: int | None
     seed: int | None

@@ -44,7 +44,7 @@ class KeywordList(_message.Message):
     def __init__(self, words: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ComposePoemRequest(_message.Message):
-    __slots__ = ("picture", "keywords", "text", "poet", "form", "top_k", "sampling", "seed", "candidates", "rules")
+    __slots__ = ("picture", "keywords", "text", "poet", "form", "top_k", "sampling", "seed", "candidates", "subject", "rules")
     PICTURE_FIELD_NUMBER: _ClassVar[int]
     KEYWORDS_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,7 @@ class ComposePoemRequest(_message.Message):
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
     picture: bytes
     keywords: KeywordList
@@ -64,8 +65,9 @@ class ComposePoemRequest(_message.Message):
     sampling: _poem_pb2.Sampling
     seed: int
     candidates: int
+    subject: str
     rules: _rules_pb2.Rules
-    def __init__(self, picture: _Optional[bytes] = ..., keywords: _Optional[_Union[KeywordList, _Mapping]] = ..., text: _Optional[str] = ..., poet: _Optional[str] = ..., form: _Optional[_Union[_poem_pb2.Form, str]] = ..., top_k: _Optional[int] = ..., sampling: _Optional[_Union[_poem_pb2.Sampling, _Mapping]] = ..., seed: _Optional[int] = ..., candidates: _Optional[int] = ..., rules: _Optional[_Union[_rules_pb2.Rules, _Mapping]] = ...) -> None: ...
+    def __init__(self, picture: _Optional[bytes] = ..., keywords: _Optional[_Union[KeywordList, _Mapping]] = ..., text: _Optional[str] = ..., poet: _Optional[str] = ..., form: _Optional[_Union[_poem_pb2.Form, str]] = ..., top_k: _Optional[int] = ..., sampling: _Optional[_Union[_poem_pb2.Sampling, _Mapping]] = ..., seed: _Optional[int] = ..., candidates: _Optional[int] = ..., subject: _Optional[str] = ..., rules: _Optional[_Union[_rules_pb2.Rules, _Mapping]] = ...) -> None: ...
 
 class ComposePoemResponse(_message.Message):
     __slots__ = ("retrieved", "token", "line", "finished")
@@ -84,18 +86,20 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class PoetInfo(_message.Message):
-    __slots__ = ("name", "architecture", "forms", "fingerprint", "execution_providers")
+    __slots__ = ("name", "architecture", "forms", "fingerprint", "execution_providers", "subjects")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
     FORMS_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_PROVIDERS_FIELD_NUMBER: _ClassVar[int]
+    SUBJECTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     architecture: str
     forms: _containers.RepeatedScalarFieldContainer[_poem_pb2.Form]
     fingerprint: str
     execution_providers: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., architecture: _Optional[str] = ..., forms: _Optional[_Iterable[_Union[_poem_pb2.Form, str]]] = ..., fingerprint: _Optional[str] = ..., execution_providers: _Optional[_Iterable[str]] = ...) -> None: ...
+    subjects: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., architecture: _Optional[str] = ..., forms: _Optional[_Iterable[_Union[_poem_pb2.Form, str]]] = ..., fingerprint: _Optional[str] = ..., execution_providers: _Optional[_Iterable[str]] = ..., subjects: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class EncoderInfo(_message.Message):
     __slots__ = ("name", "fingerprint", "dimension", "execution_providers")
