@@ -39,12 +39,14 @@ class Row:
     Attributes:
         candidate: which candidate it belongs to, from 0.
         lines: the finished lines.
+        ids: the poem's token ids.
         writing: the rules, as far as the poem is written.
         generator: its random numbers.
     """
 
     candidate: int
     lines: list[str]
+    ids: list[int]
     writing: Writing
     generator: np.random.Generator
 
@@ -53,6 +55,7 @@ class Row:
         return Row(
             candidate=self.candidate,
             lines=list(self.lines),
+            ids=list(self.ids),
             writing=self.writing.copy(),
             generator=generator,
         )
@@ -82,6 +85,7 @@ def write_line(
         tokens = _draw(rows, decoding.logits, position, sampling, tokenizer)
         for place, (row, token) in enumerate(zip(rows, tokens, strict=True)):
             row.writing.accept(token.text)
+            row.ids.append(token.id)
             texts[place] += token.text
         if position + 1 == form.characters:
             for row, text in zip(rows, texts, strict=True):
@@ -92,7 +96,7 @@ def write_line(
 def _draw(
     rows: Sequence[Row], logits: np.ndarray, position: int, sampling: Sampling, tokenizer: CharacterTokenizer
 ) -> list[PoemToken]:
-    weights = np.stack([_weights(row.writing, logits, tokenizer) for row in rows])
+    weights = np.stack([_weights(row, position, sampling, tokenizer) for row in rows])
     ids, log_probabilities = draw(logits, weights, sampling, [row.generator for row in rows])
     return [
         PoemToken(
@@ -108,11 +112,21 @@ def _draw(
     ]
 
 
-def _weights(writing: Writing, logits: np.ndarray, tokenizer: CharacterTokenizer) -> np.ndarray:
-    forced = writing.forced()
-    if forced is None:
-        return writing.weights()
-    weights = np.full(logits.shape[1], -np.inf, dtype=np.float32)
-    [index] = tokenizer.encode(forced)
+def _weights(row: Row, position: int, sampling: Sampling, tokenizer: CharacterTokenizer) -> np.ndarray:
+    forced = row.writing.forced()
+    if forced is not None:
+        return _only(forced, tokenizer)
+    weights = row.writing.weights()
+    written = row.ids[:-1] if position else row.ids
+    if not sampling.frequency_penalty or not written:
+        return weights
+    weights = weights.copy()
+    np.subtract.at(weights, written, np.float32(sampling.frequency_penalty))
+    return weights
+
+
+def _only(character: str, tokenizer: CharacterTokenizer) -> np.ndarray:
+    weights = np.full(len(tokenizer), -np.inf, dtype=np.float32)
+    [index] = tokenizer.encode(character)
     weights[index] = 0.0
     return weights

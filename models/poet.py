@@ -114,7 +114,13 @@ class Poet:
             seed=seed,
             couplet_choices=couplet_choices,
             rows=[
-                Row(candidate=row, lines=[], writing=constraint.begin(), generator=generator_of(seed, row))
+                Row(
+                    candidate=row,
+                    lines=[],
+                    ids=[],
+                    writing=constraint.begin(),
+                    generator=generator_of(seed, row),
+                )
                 for row in range(candidates)
             ],
         )

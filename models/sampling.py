@@ -1,4 +1,4 @@
-"""From logits to token ids: temperature, top-k, top-p, seeded per row."""
+"""From logits to token ids: temperature, top-k, top-p, min-p, seeded per row."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _MAX_TEMPERATURE = 2.0
+_MAX_PENALTY = 10.0
 _MAX_SEED = 2**63 - 1
 
 
@@ -23,6 +24,9 @@ class Sampling:
         temperature: 0 takes the likeliest token always; up to 2.
         top_p: smallest set of likeliest tokens with this much probability, in (0, 1]; 1 is off.
         top_k: the k likeliest tokens; 0 is off.
+        min_p: tokens at least this many times as likely as the likeliest one, in [0, 1); 0 is off.
+        frequency_penalty: taken from a character's logit for each time that it stands in the poem already,
+            but for the place next to it (萧萧 is a word). 0 … 10; 0 is off.
 
     Raises InvalidOption.
     """
@@ -30,6 +34,8 @@ class Sampling:
     temperature: float = 0.7
     top_p: float = 0.9
     top_k: int = 0
+    min_p: float = 0.0
+    frequency_penalty: float = 2.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.temperature <= _MAX_TEMPERATURE:
@@ -38,6 +44,12 @@ class Sampling:
             raise InvalidOption(f"top_p must be above 0 and at most 1, not {self.top_p}")
         if self.top_k < 0:
             raise InvalidOption(f"sampling top_k must be 0 (off) or more, not {self.top_k}")
+        if not 0.0 <= self.min_p < 1.0:
+            raise InvalidOption(f"min_p must be from 0 to below 1, not {self.min_p}")
+        if not 0.0 <= self.frequency_penalty <= _MAX_PENALTY:
+            raise InvalidOption(
+                f"frequency_penalty must be from 0 to {_MAX_PENALTY}, not {self.frequency_penalty}"
+            )
 
 
 def generator_of(seed: int, *place: int) -> np.random.Generator:
@@ -83,10 +95,11 @@ def _draw_row(logits: np.ndarray, sampling: Sampling, generator: np.random.Gener
     allowed = np.flatnonzero(logits > -np.inf)
     order = allowed[np.argsort(-logits[allowed], kind="stable")][: sampling.top_k or None]
     scaled = (logits[order] - logits[order[0]]) / sampling.temperature
-    cumulative = np.cumsum(np.exp(scaled, dtype=np.float64))
+    odds = np.exp(scaled, dtype=np.float64)
+    cumulative = np.cumsum(odds[odds >= sampling.min_p])
     # The token that crosses top_p is kept, so there is always one.
     kept = 1 + int(np.searchsorted(cumulative, sampling.top_p * cumulative[-1]))
-    kept = min(kept, len(order))
+    kept = min(kept, len(cumulative))
     place = int(np.searchsorted(cumulative[:kept], uniform * cumulative[kept - 1], side="right"))
     return int(order[min(place, kept - 1)])
 

@@ -23,6 +23,7 @@ from server.rules_wire import from_report, rhyme_books, to_rules
 
 _FORM_TO_WIRE: dict[str, Any] = {name: poem_pb2.Form.Value(f"FORM_{name.upper()}") for name in FORMS}
 _FORM_FROM_WIRE = {number: FORMS[name] for name, number in _FORM_TO_WIRE.items()}
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty")
 
 
 def to_lookup(message: pb.LookupKeywordsRequest) -> Lookup:
@@ -57,7 +58,7 @@ def to_composition(message: pb.ComposePoemRequest) -> Composition:
         poet=message.poet,
         form=_to_form(message.form),
         subject=message.subject.strip(),
-        sampling=Sampling(**_given(message.sampling, "temperature", "top_p", "top_k")),
+        sampling=Sampling(**_given(message.sampling, *_SAMPLING)),
         rules=to_rules(message.rules),
         seed=message.seed if message.HasField("seed") else secrets.randbits(32),
         **_given(message, "top_k", "candidates"),

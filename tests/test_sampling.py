@@ -40,6 +40,12 @@ def test_top_k_and_top_p_cut_the_tail():
     assert (draws(Sampling(temperature=1.0, top_p=1e-9)) > 0).tolist() == [True] + [False] * 5
 
 
+def test_min_p_cuts_what_is_much_less_likely():
+    sampling = Sampling(temperature=1.0, top_p=1.0, min_p=0.3)
+    assert (draws(sampling) > 0).tolist() == [True] * 3 + [False] * 3
+    assert (draws(Sampling(temperature=1.0, top_p=0.5, min_p=0.7)) > 0).tolist() == [True] + [False] * 5
+
+
 def test_only_allowed_tokens_are_drawn():
     allowed = np.array([False, True, False, True, False, False])
     assert draws(Sampling(temperature=2.0, top_p=1.0), allowed=allowed)[allowed].sum() == 1.0
@@ -83,6 +89,12 @@ def test_rows_are_seeded_apart_and_alike():
         {"top_p": 1.1},
         {"top_p": float("nan")},
         {"top_k": -1},
+        {"min_p": -0.1},
+        {"min_p": 1.0},
+        {"min_p": float("nan")},
+        {"frequency_penalty": -0.1},
+        {"frequency_penalty": 10.1},
+        {"frequency_penalty": float("nan")},
     ],
 )
 def test_options_outside_their_limits_are_refused(option):

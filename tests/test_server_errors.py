@@ -125,6 +125,8 @@ def test_what_the_table_does_not_know_is_internal():
         (drawn(top_p=1.1), "top_p"),
         (drawn(top_p=float("nan")), "top_p"),
         (drawn(top_k=-1), "top_k"),
+        (drawn(min_p=1.0), "min_p"),
+        (drawn(frequency_penalty=-1), "frequency_penalty"),
         (compose(text="秋江", subject="打油"), "subject: t5 knows 送别, 春, not 打油"),
         (ruled(acrostic="春" * 9), "rules.acrostic: characters: must be 0 to 8, not 9"),
         (ruled(fixed_texts=[FixedText(text="春")] * 57), "rules.fixed_texts: must be 0 to 56, not 57"),

@@ -56,6 +56,8 @@ def _compose(client: Client, options: argparse.Namespace) -> None:
         temperature=options.temperature,
         top_p=options.top_p,
         sampling_top_k=options.sampling_top_k,
+        min_p=options.min_p,
+        frequency_penalty=options.frequency_penalty,
         **rules,
     ):
         report.event(event)
@@ -136,6 +138,8 @@ def _add_compose(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     compose.add_argument("--temperature", type=float, metavar="T", help="0 … 2, higher is bolder (0.7)")
     compose.add_argument("--top-p", type=float, metavar="P", help="draw from the likeliest characters (0.9)")
     compose.add_argument("--sampling-top-k", type=int, metavar="K", help="draw from K characters (no bound)")
+    compose.add_argument("--min-p", type=float, metavar="P", help="draw from the not much less likely (off)")
+    compose.add_argument("--frequency-penalty", type=float, metavar="F", help="repeat less; 0 is off (2)")
     add_rules(compose)
 
 

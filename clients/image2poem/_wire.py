@@ -16,6 +16,15 @@ from image2poem.wishes import ComposeWish, LookupWish
 
 M = TypeVar("M", bound=Message)
 
+# The wish's names of the fields of Sampling; top_k alone is the number of keywords.
+_SAMPLING = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "sampling_top_k": "top_k",
+    "min_p": "min_p",
+    "frequency_penalty": "frequency_penalty",
+}
+
 
 def lookup_request(**wish: Unpack[LookupWish]) -> pb.LookupKeywordsRequest:
     """Raises InvalidOption unless exactly one source is given, or where a value fits no field."""
@@ -35,8 +44,7 @@ def compose_request(**wish: Unpack[ComposeWish]) -> pb.ComposePoemRequest:
     if "form" in values:
         values["form"] = number_of(poem_pb2.Form, values["form"], "form")
     values["rules"] = rules_message(values)
-    sampling = {"temperature": "temperature", "top_p": "top_p", "sampling_top_k": "top_k"}
-    drawn = {field: values.pop(name) for name, field in sampling.items() if name in values}
+    drawn = {field: values.pop(name) for name, field in _SAMPLING.items() if name in values}
     return _message(pb.ComposePoemRequest, **values, sampling=_message(poem_pb2.Sampling, **drawn))
 
 

@@ -36,6 +36,8 @@ class ComposeWish(TypedDict, total=False):
     temperature: 0 … 2; 0 always takes the likeliest character.
     top_p: draw from the likeliest characters that together have this probability, above 0, up to 1.
     sampling_top_k: draw from this many likeliest characters; 0 sets no such bound.
+    min_p: draw from characters at least this many times as likely as the likeliest one, 0 … below 1.
+    frequency_penalty: taken from a character's logit for each time that it stands in the poem, 0 … 10.
     regulated: False keeps the lengths and the fixed characters alone, no tones and no rhyme.
     pattern: a_unrhymed, a_rhymed, b_unrhymed or b_rhymed: the kind of line 1, and whether it rhymes.
     rhyme_book: pingshui (the default), cilin, xinyun or tongyun.
@@ -56,6 +58,8 @@ class ComposeWish(TypedDict, total=False):
     temperature: float | None
     top_p: float | None
     sampling_top_k: int | None
+    min_p: float | None
+    frequency_penalty: float | None
     regulated: bool | None
     pattern: str | None
     rhyme_book: str | None

@@ -25,31 +25,31 @@ _sym_db = _symbol_database.Default()
 from image2poem.v1 import rules_pb2 as image2poem_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18image2poem/v1/poem.proto\x12\rimage2poem.v1\x1a\x19image2poem/v1/rules.proto\"&\n\x07Keyword\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\"p\n\x08Sampling\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\x05H\x02\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x08\n\x06_top_k\"L\n\tRetrieved\x12(\n\x08keywords\x18\x01 \x03(\x0b\x32\x16.image2poem.v1.Keyword\x12\x15\n\rindex_version\x18\x02 \x01(\t\"m\n\x05Token\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12\x0c\n\x04line\x18\x02 \x01(\x05\x12\x10\n\x08position\x18\x03 \x01(\x05\x12\n\n\x02id\x18\x04 \x01(\x05\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x17\n\x0flog_probability\x18\x06 \x01(\x02\"5\n\x04Line\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12\x0c\n\x04line\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\"\xbe\x01\n\tCandidate\x12\r\n\x05lines\x18\x01 \x03(\t\x12\x32\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1b.image2poem.v1.FinishReason\x12\x1c\n\x14mean_log_probability\x18\x03 \x01(\x02\x12\x12\n\nsimilarity\x18\x04 \x01(\x02\x12\r\n\x05score\x18\x05 \x01(\x02\x12-\n\nconformity\x18\x06 \x01(\x0b\x32\x19.image2poem.v1.Conformity\"\x8e\x01\n\x07Timings\x12\x10\n\x08queue_ms\x18\x01 \x01(\x01\x12\x11\n\tencode_ms\x18\x02 \x01(\x01\x12\x11\n\tsearch_ms\x18\x03 \x01(\x01\x12\x16\n\x0e\x66irst_token_ms\x18\x04 \x01(\x01\x12\x10\n\x08write_ms\x18\x05 \x01(\x01\x12\x0f\n\x07rank_ms\x18\x06 \x01(\x01\x12\x10\n\x08total_ms\x18\x07 \x01(\x01\"\xea\x02\n\x08\x46inished\x12\x0c\n\x04poem\x18\x01 \x03(\t\x12\x32\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1b.image2poem.v1.FinishReason\x12\x16\n\x0e\x62\x65st_candidate\x18\x03 \x01(\x05\x12,\n\ncandidates\x18\x04 \x03(\x0b\x32\x18.image2poem.v1.Candidate\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12(\n\x08keywords\x18\x06 \x03(\x0b\x32\x16.image2poem.v1.Keyword\x12\x15\n\rindex_version\x18\x07 \x01(\t\x12\x0c\n\x04poet\x18\x08 \x01(\t\x12!\n\x04\x66orm\x18\t \x01(\x0e\x32\x13.image2poem.v1.Form\x12\'\n\x07timings\x18\n \x01(\x0b\x32\x16.image2poem.v1.Timings\x12-\n\nconformity\x18\x0b \x01(\x0b\x32\x19.image2poem.v1.Conformity*Z\n\x04\x46orm\x12\x14\n\x10\x46ORM_UNSPECIFIED\x10\x00\x12\x0e\n\nFORM_WUJUE\x10\x01\x12\x0e\n\nFORM_QIJUE\x10\x02\x12\r\n\tFORM_WULV\x10\x03\x12\r\n\tFORM_QILV\x10\x04*g\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x46INISH_REASON_COMPLETE\x10\x01\x12\x1c\n\x18\x46INISH_REASON_INCOMPLETE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18image2poem/v1/poem.proto\x12\rimage2poem.v1\x1a\x19image2poem/v1/rules.proto\"&\n\x07Keyword\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\"\xc4\x01\n\x08Sampling\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x12\n\x05min_p\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\x05 \x01(\x01H\x04\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x08\n\x06_top_kB\x08\n\x06_min_pB\x14\n\x12_frequency_penalty\"L\n\tRetrieved\x12(\n\x08keywords\x18\x01 \x03(\x0b\x32\x16.image2poem.v1.Keyword\x12\x15\n\rindex_version\x18\x02 \x01(\t\"m\n\x05Token\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12\x0c\n\x04line\x18\x02 \x01(\x05\x12\x10\n\x08position\x18\x03 \x01(\x05\x12\n\n\x02id\x18\x04 \x01(\x05\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x17\n\x0flog_probability\x18\x06 \x01(\x02\"5\n\x04Line\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12\x0c\n\x04line\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\"\xbe\x01\n\tCandidate\x12\r\n\x05lines\x18\x01 \x03(\t\x12\x32\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1b.image2poem.v1.FinishReason\x12\x1c\n\x14mean_log_probability\x18\x03 \x01(\x02\x12\x12\n\nsimilarity\x18\x04 \x01(\x02\x12\r\n\x05score\x18\x05 \x01(\x02\x12-\n\nconformity\x18\x06 \x01(\x0b\x32\x19.image2poem.v1.Conformity\"\x8e\x01\n\x07Timings\x12\x10\n\x08queue_ms\x18\x01 \x01(\x01\x12\x11\n\tencode_ms\x18\x02 \x01(\x01\x12\x11\n\tsearch_ms\x18\x03 \x01(\x01\x12\x16\n\x0e\x66irst_token_ms\x18\x04 \x01(\x01\x12\x10\n\x08write_ms\x18\x05 \x01(\x01\x12\x0f\n\x07rank_ms\x18\x06 \x01(\x01\x12\x10\n\x08total_ms\x18\x07 \x01(\x01\"\xea\x02\n\x08\x46inished\x12\x0c\n\x04poem\x18\x01 \x03(\t\x12\x32\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1b.image2poem.v1.FinishReason\x12\x16\n\x0e\x62\x65st_candidate\x18\x03 \x01(\x05\x12,\n\ncandidates\x18\x04 \x03(\x0b\x32\x18.image2poem.v1.Candidate\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12(\n\x08keywords\x18\x06 \x03(\x0b\x32\x16.image2poem.v1.Keyword\x12\x15\n\rindex_version\x18\x07 \x01(\t\x12\x0c\n\x04poet\x18\x08 \x01(\t\x12!\n\x04\x66orm\x18\t \x01(\x0e\x32\x13.image2poem.v1.Form\x12\'\n\x07timings\x18\n \x01(\x0b\x32\x16.image2poem.v1.Timings\x12-\n\nconformity\x18\x0b \x01(\x0b\x32\x19.image2poem.v1.Conformity*Z\n\x04\x46orm\x12\x14\n\x10\x46ORM_UNSPECIFIED\x10\x00\x12\x0e\n\nFORM_WUJUE\x10\x01\x12\x0e\n\nFORM_QIJUE\x10\x02\x12\r\n\tFORM_WULV\x10\x03\x12\r\n\tFORM_QILV\x10\x04*g\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x46INISH_REASON_COMPLETE\x10\x01\x12\x1c\n\x18\x46INISH_REASON_INCOMPLETE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'image2poem.v1.poem_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FORM']._serialized_start=1171
-  _globals['_FORM']._serialized_end=1261
-  _globals['_FINISHREASON']._serialized_start=1263
-  _globals['_FINISHREASON']._serialized_end=1366
+  _globals['_FORM']._serialized_start=1256
+  _globals['_FORM']._serialized_end=1346
+  _globals['_FINISHREASON']._serialized_start=1348
+  _globals['_FINISHREASON']._serialized_end=1451
   _globals['_KEYWORD']._serialized_start=70
   _globals['_KEYWORD']._serialized_end=108
-  _globals['_SAMPLING']._serialized_start=110
-  _globals['_SAMPLING']._serialized_end=222
-  _globals['_RETRIEVED']._serialized_start=224
-  _globals['_RETRIEVED']._serialized_end=300
-  _globals['_TOKEN']._serialized_start=302
-  _globals['_TOKEN']._serialized_end=411
-  _globals['_LINE']._serialized_start=413
-  _globals['_LINE']._serialized_end=466
-  _globals['_CANDIDATE']._serialized_start=469
-  _globals['_CANDIDATE']._serialized_end=659
-  _globals['_TIMINGS']._serialized_start=662
-  _globals['_TIMINGS']._serialized_end=804
-  _globals['_FINISHED']._serialized_start=807
-  _globals['_FINISHED']._serialized_end=1169
+  _globals['_SAMPLING']._serialized_start=111
+  _globals['_SAMPLING']._serialized_end=307
+  _globals['_RETRIEVED']._serialized_start=309
+  _globals['_RETRIEVED']._serialized_end=385
+  _globals['_TOKEN']._serialized_start=387
+  _globals['_TOKEN']._serialized_end=496
+  _globals['_LINE']._serialized_start=498
+  _globals['_LINE']._serialized_end=551
+  _globals['_CANDIDATE']._serialized_start=554
+  _globals['_CANDIDATE']._serialized_end=744
+  _globals['_TIMINGS']._serialized_start=747
+  _globals['_TIMINGS']._serialized_end=889
+  _globals['_FINISHED']._serialized_start=892
+  _globals['_FINISHED']._serialized_end=1254
 # @@protoc_insertion_point(module_scope)
