@@ -194,6 +194,18 @@ def test_a_copy_goes_its_own_way():
     assert other.copy().weights() is not None
 
 
+def test_a_poet_is_told_the_group_once_it_is_settled():
+    named = regulated(QIJUE, Rules(rhyme_group="十一尤")).begin()
+    assert named.pingshui_group == "十一尤"
+    left_open = regulated(WUJUE).begin()
+    assert left_open.pingshui_group is None
+    for character in "白日依山尽黄河入海流":
+        left_open.accept(character)
+    assert left_open.pingshui_group == "十一尤"
+    other_book = Rules(book=rhyme_book("xinyun"), rhyme_group="五微")
+    assert regulated(QIJUE, other_book).begin().pingshui_group is None
+
+
 def test_characters_count_by_their_likeliest_reading():
     book = rhyme_book("pingshui")
     tones = lexicon().tones
