@@ -34,7 +34,7 @@ def _kv_cache(poet: str) -> Result:
             model, tokenizer, Path(folder) / poet, name=poet, facts={"licence": "random weights"}
         )
         opened = Poet.open(bundle)
-        form, greedy = FORMS["qijue"], Sampling(temperature=0.0)
+        form, greedy = FORMS["qijue"], Sampling(temperature=0.0, frequency_penalty=0.0)
         free = opened.constraint(form, Rules(regulated=False))
 
         def ours() -> list[int]:

@@ -90,7 +90,7 @@ def test_an_open_pattern_takes_every_turn():
 @pytest.mark.parametrize("group", rhyme_book("pingshui").level_groups)
 def test_every_rhyme_that_has_words_can_be_asked_for(group):
     rules = Rules(rhyme_group=group)
-    if lexicon().rhymes_in(group).sum() < 5:
+    if lexicon().words[group] < 5:
         with pytest.raises(ImpossibleRules, match=f"rhymes in {group}"):
             regulated(QILV, rules)
         return
@@ -192,6 +192,13 @@ def test_a_copy_goes_its_own_way():
     writing.accept("尽")
     assert not np.array_equal(writing.weights(), other.weights())
     assert other.copy().weights() is not None
+
+
+def test_a_vocabulary_without_rhymes_is_no_dead_end():
+    few = tuple("春江潮水连海平月共生滟随波千万里")
+    small = Lexicon(few, rhyme_book("pingshui"), Endings(few))
+    with pytest.raises(ImpossibleRules, match="the poet knows 2 rhymes in any group of 平水韵, 七绝 needs 3"):
+        Regulated(QIJUE, Rules(), small)
 
 
 def test_a_poet_is_told_the_group_once_it_is_settled():

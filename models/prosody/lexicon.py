@@ -27,6 +27,7 @@ class Lexicon:
         group: int64 (V,): for a level character, place in `book.level_groups` of what it rhymes with, else −1.
         usual: bool (V,): characters that often close a line.
         endings: the counts of lines' ends.
+        words, usual_words: for each level group, how many tokens rhyme in it, and how many usual ones.
     """
 
     def __init__(self, vocabulary: Sequence[str], book: RhymeBook, endings: Endings) -> None:
@@ -50,6 +51,8 @@ class Lexicon:
         self.tones = {Tone.LEVEL: level, Tone.OBLIQUE: oblique, Tone.EITHER: level | oblique}
         self.before_oblique = endings.count_before(oblique)
         self._rhymes = {name: self.group == index for name, index in place.items()}
+        self.words = {name: int(rhymes.sum()) for name, rhymes in self._rhymes.items()}
+        self.usual_words = {name: int((rhymes & self.usual).sum()) for name, rhymes in self._rhymes.items()}
         self._before = {name: endings.count_before(self.usual_rhymes_in(name)) for name in book.level_groups}
 
     def rhymes_in(self, group: str) -> np.ndarray:

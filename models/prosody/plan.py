@@ -80,24 +80,34 @@ def _first_rhyme(form: Form, fixed: Mapping[Place, str]) -> frozenset[str]:
 
 def _groups(form: Form, rules: Rules, lexicon: Lexicon, rhymes: list[str]) -> tuple[str, ...]:
     """The groups to choose from: the one that is named or that fixed rhymes need, else all with room."""
-    book = rules.rhymes
+    usual = lexicon.usual_words
     needed = form.lines // 2 + 1
-    room = {group: int(lexicon.usual_rhymes_in(group).sum()) for group in book.level_groups}
     if rhymes:
-        common = set.intersection(*(level_groups_of(book, character) for character in rhymes))
-        if not common:
-            raise ImpossibleRules(f"{' and '.join(rhymes)} cannot rhyme in level tone in {book.chinese}")
-        if rules.rhyme_group and rules.rhyme_group not in common:
-            raise ImpossibleRules(f"{' and '.join(rhymes)} cannot rhyme in {rules.rhyme_group}")
-        return (rules.rhyme_group or max(common, key=room.__getitem__),)
-    if rules.rhyme_group is None:
-        return tuple(group for group in book.level_groups if room[group] >= needed * _ROOM)
-    words = int(lexicon.rhymes_in(rules.rhyme_group).sum())
-    if words < needed:
-        raise ImpossibleRules(
-            f"the poet knows {words} rhymes in {rules.rhyme_group}, {form.chinese} needs {needed}"
-        )
-    return (rules.rhyme_group,)
+        common = _common_groups(rules, rhymes)
+        named: tuple[str, ...] = (rules.rhyme_group or max(common, key=usual.__getitem__),)
+    elif rules.rhyme_group:
+        named = (rules.rhyme_group,)
+    else:
+        roomy = tuple(group for group, words in usual.items() if words >= needed * _ROOM)
+        # A vocabulary may be so small that no group has room; then any that has words at all.
+        named = roomy or tuple(usual)
+    enough = tuple(group for group in named if lexicon.words[group] >= needed)
+    if not enough:
+        words = max(lexicon.words[group] for group in named)
+        groups = named[0] if len(named) == 1 else f"any group of {rules.rhymes.chinese}"
+        raise ImpossibleRules(f"the poet knows {words} rhymes in {groups}, {form.chinese} needs {needed}")
+    return enough
+
+
+def _common_groups(rules: Rules, rhymes: list[str]) -> set[str]:
+    """The groups that all fixed rhymes share, or of these the one that is named."""
+    common = set.intersection(*(level_groups_of(rules.rhymes, character) for character in rhymes))
+    words = " and ".join(rhymes)
+    if not common:
+        raise ImpossibleRules(f"{words} cannot rhyme in level tone in {rules.rhymes.chinese}")
+    if rules.rhyme_group and rules.rhyme_group not in common:
+        raise ImpossibleRules(f"{words} cannot rhyme in {rules.rhyme_group}")
+    return common
 
 
 def _ways(
