@@ -36,7 +36,7 @@ help:  ## List the targets
 
 install: $(SERVE)  ## Make the environment in .venv, with what serving needs
 
-run: $(SERVE) $(INDEX)/CURRENT  ## A picture in, a streamed poem out [IMAGE=… FORM=qijue POET=gpt2 MORE="--acrostic 春夏秋冬"]
+run: $(SERVE) $(INDEX)/CURRENT  ## A picture in, a streamed poem out [IMAGE=… FORM=qijue POET=t5 MORE="--acrostic 春夏秋冬"]
 	@$(PY) deploy/demo.py --index $(INDEX) "$(IMAGE)" $(if $(FORM),--form $(FORM)) $(if $(POET),--poet $(POET)) $(MORE)
 
 serve: $(SERVE) $(INDEX)/CURRENT  ## Serve until Ctrl-C [LISTEN=127.0.0.1:50051]

@@ -10,6 +10,7 @@ from benchmarks.process import ROOT
 from benchmarks.result import Benchmark, Result, describe, timed
 from models.bundle import open_bundle
 from models.poet import Poet
+from models.prompt import PromptTemplate
 from models.prosody import FORMS, Rules
 from models.sampling import Sampling
 from models.tokenizer import CharacterTokenizer
@@ -31,7 +32,12 @@ def _kv_cache(poet: str) -> Result:
     model.half().float().eval()
     with tempfile.TemporaryDirectory() as folder:
         bundle = write_poet(
-            model, tokenizer, Path(folder) / poet, name=poet, facts={"licence": "random weights"}
+            model,
+            tokenizer,
+            Path(folder) / poet,
+            name=poet,
+            template=PromptTemplate.from_manifest(shipped.manifest),
+            facts={"licence": "random weights"},
         )
         opened = Poet.open(bundle)
         form, greedy = FORMS["qijue"], Sampling(temperature=0.0, frequency_penalty=0.0)

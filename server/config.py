@@ -49,7 +49,7 @@ class Config:
     )
     encoder: Path = field(default=_BUNDLES / "lite", metadata=_about("bundle of the encoder", Path))
     poet: tuple[tuple[str, Path], ...] = field(
-        default=(("gpt2", _BUNDLES / "gpt2"), ("t5", _BUNDLES / "t5")),
+        default=(("t5", _BUNDLES / "t5"), ("gpt2", _BUNDLES / "gpt2")),
         metadata=_about(
             "NAME=BUNDLE of a poet, may be repeated; the first is the default poet", _poets, parse_one=_poet
         ),

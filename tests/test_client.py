@@ -40,8 +40,7 @@ def test_compose_gives_typed_events(client):
 
 def test_a_subject_reaches_the_poet(client):
     plain, subject = (
-        list(client.compose(picture=PICTURE, seed=3, **wish))[-1]
-        for wish in ({}, {"subject": "送别"})
+        list(client.compose(picture=PICTURE, seed=3, **wish))[-1] for wish in ({}, {"subject": "送别"})
     )
     assert plain.poem != subject.poem
     assert client.info().poets[0].subjects == ("送别", "春")

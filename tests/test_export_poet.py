@@ -11,13 +11,13 @@ import torch
 from models.bundle import CorruptArtifact, write_bundle
 from models.engine import open_engine
 from models.poet import Poet
-from models.prosody import FORMS
+from models.prosody import FORMS, Rules
 from models.sampling import Sampling
 from models.tokenizer import SPECIAL_TOKENS, CharacterTokenizer
 from models.training.architectures import new_model
 from models.training.export_poet import write_poet
 from models.training.parity import ParityError, compare_greedy
-from models.training.train import template_for
+from models.training.vocabulary import template_for
 
 CHARACTERS = "关键词： 明月光山水花鸟春秋江湖舟楼台风雨云天人"
 KEYWORDS = ["明月", "江", "春花", "楼台"]
@@ -28,14 +28,15 @@ def poet(request, tmp_path_factory):
     """A small poet with random weights: (bundle, PyTorch model, opened poet)."""
     arch = request.param
     torch.manual_seed(7)
-    controls = template_for(arch).forms.values()
-    tokenizer = CharacterTokenizer([*SPECIAL_TOKENS, *controls, *CHARACTERS])
+    template = template_for(arch)
+    tokenizer = CharacterTokenizer([*SPECIAL_TOKENS, *template.control_tokens, *CHARACTERS])
     model = new_model(arch, tokenizer, d_model=64, layers=2)
     for parameter in model.parameters():  # as started, every position would choose alike
         parameter.data += 0.1 * torch.randn_like(parameter)
     model.half().float()
     out = tmp_path_factory.mktemp("bundles") / arch
-    bundle = write_poet(model, tokenizer, out, name=arch, facts={"licence": "none, random weights"})
+    facts = {"licence": "none, random weights"}
+    bundle = write_poet(model, tokenizer, out, name=arch, template=template, facts=facts)
     return bundle, model, Poet.open(bundle)
 
 
@@ -57,11 +58,13 @@ def test_parity_check_notices_other_weights(poet):
 
 def test_a_candidate_does_not_depend_on_its_neighbours(poet):
     _, _, opened = poet
+    form = FORMS["wujue"]
+    free = opened.constraint(form, Rules(regulated=False))
 
     def lines(candidates: int) -> list[str]:
         poems = [""] * candidates
         for token in opened.compose(
-            KEYWORDS, form=FORMS["wujue"], sampling=Sampling(), seed=3, candidates=candidates
+            KEYWORDS, form=form, sampling=Sampling(), seed=3, constraint=free, candidates=candidates
         ):
             poems[token.candidate] += token.text
         return poems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.prompt import PromptTemplate, distinct_keywords, select_keywords
+from models.prompt import CONTROLLED, PromptTemplate, distinct_keywords, select_keywords
 from models.prosody import FORMS, UnknownForm, form_named, is_han
 from models.prosody.rhythm import words
 from models.tokenizer import SPECIAL_TOKENS, CharacterTokenizer
@@ -45,8 +45,48 @@ def test_the_prompt_of_the_original_work_with_a_form_in_front():
     assert template.render(["江"], form=None) == "[CLS]关键词：江[EOS][SEP]"
 
 
-def test_a_template_survives_its_manifest():
-    template = PromptTemplate(close="[SEP]", forms={"qijue": "[QIJUE]"}, max_tokens=64)
+def controlled(**fields: object) -> PromptTemplate:
+    return PromptTemplate(
+        prompt=CONTROLLED, rhymes={"十一尤": "[YUN26]"}, subjects={"送别": "[SUBJECT04]"}, **fields
+    )
+
+
+def test_rhyme_and_subject_are_named_where_the_poet_was_taught_them():
+    template = controlled()
+    text = template.render(["江"], form=FORMS["qijue"], rhyme="十一尤", subject="送别")
+    assert text == "[CLS][QIJUE][YUN26][SUBJECT04]关键词：江[EOS]"
+    assert template.render(["江"], form=None, rhyme="十一尤") == "[CLS][YUN26]关键词：江[EOS]"
+    assert template.render(["江"], form=None, rhyme="一东", subject="秋") == "[CLS]关键词：江[EOS]"
+    taught_nothing = PromptTemplate()
+    assert taught_nothing.render(["江"], form=None, rhyme="十一尤", subject="送别") == "[CLS]关键词：江[EOS]"
+    assert {"[YUN26]", "[SUBJECT04]", "[QIJUE]"} <= set(template.control_tokens)
+
+
+def test_a_poet_that_writes_by_line_may_read_only_unused_keywords():
+    lines = ["明月出天山"]
+    assert "：明月 江[EOS]" in controlled().render(["明月", "江"], form=None, lines=lines)
+    assert "：江[EOS]" in controlled(unused_only=True).render(["明月", "江"], form=None, lines=iter(lines))
+
+
+def test_the_template_of_an_older_manifest_is_what_it_was():
+    older = {
+        "prompt": "[CLS]{form}关键词：{keywords}[EOS]",
+        "line": "{line}[EOS]",
+        "close": "[SEP]",
+        "keyword_separator": " ",
+        "forms": {"qijue": "[QIJUE]"},
+        "max_tokens": 128,
+    }
+    template = PromptTemplate.from_manifest({"prompt": older})
+    text = template.render(["江"], form=FORMS["qijue"], rhyme="一东", lines=["江清月近人"])
+    assert text == "[CLS][QIJUE]关键词：江[EOS]江清月近人[EOS][SEP]"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [PromptTemplate(close="[SEP]", forms={"qijue": "[QIJUE]"}, max_tokens=64), controlled(unused_only=True)],
+)
+def test_a_template_survives_its_manifest(template):
     assert PromptTemplate.from_manifest({"prompt": template.to_manifest()}) == template
 
 

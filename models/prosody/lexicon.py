@@ -24,7 +24,7 @@ class Lexicon:
     Attributes:
         book: the rhyme book.
         tones: for each tone class, bool (V,): which tokens have it.
-        group: int64 (V,): for a level character, place in `book.level_groups` of what it rhymes with, else −1.
+        group: int64 (V,): for a level character, place in `book.level_groups` of its rhyme, else −1.
         usual: bool (V,): characters that often close a line.
         endings: the counts of lines' ends.
         words, usual_words: for each level group, how many tokens rhyme in it, and how many usual ones.

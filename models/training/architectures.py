@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, T5Config, T5ForConditionalGeneration
 
 from models.tokenizer import CharacterTokenizer
 
-IGNORED = -100
 _HEAD = 64
 
 
 def new_model(arch: str, tokenizer: CharacterTokenizer, *, d_model: int, layers: int) -> PreTrainedModel:
     """A randomly initialised `t5` or `gpt2` of width `d_model`; a T5 has `layers` in each half."""
     return _new_gpt2(tokenizer, d_model, layers) if arch == "gpt2" else _new_t5(tokenizer, d_model, layers)
-
-
-def loss_of(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Mean negative log likelihood (nats) per written token.
-
-    `inputs` holds int64 tensors (N, T): `input_ids`, `attention_mask`, and `labels` with IGNORED where
-    nothing is to be learned.
-    """
-    if isinstance(model, T5ForConditionalGeneration):
-        return model(**inputs).loss
-    # Sequences are padded on the right and attention is causal: no mask is needed. The output layer is
-    # the dearest one, so it sees the written tokens alone.
-    hidden = model.transformer(input_ids=inputs["input_ids"], use_cache=False).last_hidden_state[:, :-1]
-    labels = inputs["labels"][:, 1:]
-    written = labels != IGNORED
-    return F.cross_entropy(model.lm_head(hidden[written]), labels[written])
 
 
 def _new_gpt2(tokenizer: CharacterTokenizer, d_model: int, layers: int) -> GPT2LMHeadModel:
@@ -52,7 +33,7 @@ def _new_gpt2(tokenizer: CharacterTokenizer, d_model: int, layers: int) -> GPT2L
         eos_token_id=tokenizer.sep_id,
         pad_token_id=tokenizer.pad_id,
     )
-    # On short sequences and a CPU, twice as fast backwards as the fused kernel.
+    # On short sequences and a CPU, twice as fast backwards as the fused kernel; and it shows where it looks.
     config._attn_implementation = "eager"
     return GPT2LMHeadModel(config)
 
@@ -73,7 +54,12 @@ def _new_t5(tokenizer: CharacterTokenizer, d_model: int, layers: int) -> T5ForCo
         decoder_start_token_id=tokenizer.pad_id,
         scale_decoder_outputs=False,
     )
-    return _start_like_gpt2(T5ForConditionalGeneration(config))
+    # Attention as for GPT2.
+    config._attn_implementation = "eager"
+    model = T5ForConditionalGeneration(config)
+    for name, parameter in model.named_parameters():
+        begin_anew(name, parameter, layers)
+    return model
 
 
 def parameter_groups(model: PreTrainedModel, *, learning_rate: float, weight_decay: float) -> list[dict]:
@@ -100,17 +86,17 @@ def _is_t5_query(name: str) -> bool:
     return name.endswith("Attention.q.weight")
 
 
-def _start_like_gpt2(model: T5ForConditionalGeneration) -> T5ForConditionalGeneration:
+def begin_anew(name: str, parameter: torch.nn.Parameter, layers: int) -> None:
     """GPT2's initial weights: deviation 0.02, less where a branch joins the residual stream and for queries.
 
     T5's own (embeddings of deviation 1, outputs scaled down) are made for Adafactor.
     """
-    for name, parameter in model.named_parameters():
-        if parameter.dim() == 2:
-            std = 0.02
-            if name.endswith((".o.weight", ".wo.weight")):
-                std /= math.sqrt(2 * model.config.num_layers)
-            elif _is_t5_query(name):
-                std /= math.sqrt(_HEAD)
-            torch.nn.init.normal_(parameter, std=std)
-    return model
+    if parameter.dim() == 1:
+        torch.nn.init.ones_(parameter)
+        return
+    std = 0.02
+    if name.endswith((".o.weight", ".wo.weight")):
+        std /= math.sqrt(2 * layers)
+    elif _is_t5_query(name):
+        std /= math.sqrt(_HEAD)
+    torch.nn.init.normal_(parameter, std=std)

@@ -14,9 +14,10 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from models.bundle import sha256_of
 from models.prosody import FORMS, Form, is_han
@@ -33,13 +34,17 @@ _NEAR_DUPLICATE = 0.75
 
 @dataclass(frozen=True, kw_only=True)
 class Poem:
-    """A regulated poem in simplified characters: `lines` has the number and length that `form` says."""
+    """A regulated poem in simplified characters: `lines` has the number and length that `form` says.
+
+    `keywords` are those that came with the poem; empty where training is to draw them from its lines.
+    """
 
     form: str
     dynasty: str
     author: str
     title: str
     lines: tuple[str, ...]
+    keywords: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -84,10 +89,13 @@ def split(poems: Iterable[Poem]) -> dict[str, list[Poem]]:
 
 
 def load(folder: Path, name: str) -> list[Poem]:
-    """Read a split that `main` wrote."""
+    """Read a split that `write` wrote."""
     with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:
         records = [json.loads(line) for line in file]
-    return [Poem(**{**record, "lines": tuple(record["lines"])}) for record in records]
+    return [
+        Poem(**{**record, "lines": tuple(record["lines"]), "keywords": tuple(record.get("keywords", ()))})
+        for record in records
+    ]
 
 
 def form_of(lines: tuple[str, ...]) -> Form | None:
@@ -99,10 +107,24 @@ def form_of(lines: tuple[str, ...]) -> Form | None:
     return None
 
 
-def _simplified(records: Iterable[dict]) -> Iterator[dict]:
+def fault_of(lines: Sequence[str]) -> str | None:
+    """Why these lines are no poem: `not_chinese`, `odd_character` or `no_form`; None if they are one."""
+    if not all(is_han(line) for line in lines):
+        return "not_chinese"
+    if any(_SPELLING.search(line) for line in lines):
+        return "odd_character"
+    return None if form_of(tuple(lines)) else "no_form"
+
+
+def simplifier() -> Callable[[str], str]:
+    """What turns traditional characters into simplified ones, word by word (OpenCC, t2s)."""
     import opencc
 
-    convert = opencc.OpenCC("t2s").convert
+    return opencc.OpenCC("t2s").convert
+
+
+def _simplified(records: Iterable[dict]) -> Iterator[dict]:
+    convert = simplifier()
     for record in records:
         yield {
             **record,
@@ -115,7 +137,7 @@ def _simplified(records: Iterable[dict]) -> Iterator[dict]:
 def _as_poem(record: dict) -> Poem | None:
     lines = tuple(line for line in _PUNCTUATION.split("".join(record["paragraphs"])) if line)
     form = form_of(lines)
-    if form is None or not all(is_han(line) and not _SPELLING.search(line) for line in lines):
+    if form is None or fault_of(lines):
         return None
     return Poem(
         form=form.name,
@@ -126,19 +148,32 @@ def _as_poem(record: dict) -> Poem | None:
     )
 
 
-def _without_duplicates(poems: list[Poem]) -> list[Poem]:
-    """Drop a poem that repeats an earlier one, whole or in three characters out of four, place by place."""
-    kept: list[Poem] = []
-    seen: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for poem in poems:
+def _without_duplicates(poems: Iterable[Poem]) -> list[Poem]:
+    earlier = Earlier()
+    return [poem for poem in poems if earlier.like(poem) is None]
+
+
+class Earlier:
+    """The poems met so far, to tell what repeats one of them."""
+
+    def __init__(self) -> None:
+        self._kept: list[Poem] = []
+        self._seen: dict[tuple[str, str], list[int]] = defaultdict(list)
+
+    def like(self, poem: Poem) -> Poem | None:
+        """The earlier poem that this one repeats, whole or in three characters out of four, place by place.
+
+        One that repeats none is remembered.
+        """
         keys = {(poem.form, part) for line in poem.lines for part in (line[:4], line[-4:])}
-        shared = Counter(index for key in keys for index in seen[key])
-        if any(_similarity(poem, kept[index]) >= _NEAR_DUPLICATE for index, n in shared.items() if n > 1):
-            continue
+        shared = Counter(index for key in keys for index in self._seen[key])
+        for index, count in shared.items():
+            if count > 1 and _similarity(poem, self._kept[index]) >= _NEAR_DUPLICATE:
+                return self._kept[index]
         for key in keys:
-            seen[key].append(len(kept))
-        kept.append(poem)
-    return kept
+            self._seen[key].append(len(self._kept))
+        self._kept.append(poem)
+        return None
 
 
 def _similarity(one: Poem, other: Poem) -> float:
@@ -146,21 +181,30 @@ def _similarity(one: Poem, other: Poem) -> float:
     return sum(a == b for a, b in zip(one.text, other.text, strict=True)) / len(one.text)
 
 
-def _write(splits: dict[str, list[Poem]], out: Path) -> dict:
+def write(splits: Mapping[str, Sequence[Poem]], out: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write each split, and `corpus.json`: `facts`, counts, a SHA-256 of each split. Returns the latter."""
     out.mkdir(parents=True, exist_ok=True)
-    summary: dict = {"source": "npm chinese-poetry (MIT), dist/quantangshi", "splits": {}}
+    summary: dict[str, Any] = {**facts, "splits": {}}
     for name, poems in splits.items():
         path = out / f"{name}.jsonl"
-        rows = (json.dumps(asdict(poem), ensure_ascii=False) + "\n" for poem in poems)
-        path.write_text("".join(rows), encoding="utf-8")
+        path.write_text("".join(_row(poem) for poem in poems), encoding="utf-8")
         counts = Counter(f"{poem.form}/{poem.dynasty}" for poem in poems)
         summary["splits"][name] = {
             "sha256": sha256_of(path),
             "poems": len(poems),
             **dict(sorted(counts.items())),
         }
-    (out / "corpus.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
+    (out / "corpus.json").write_text(text, encoding="utf-8")
     return summary
+
+
+def _row(poem: Poem) -> str:
+    """A line of a split; without keywords it has no such field, as in corpora of old."""
+    record = asdict(poem)
+    if not poem.keywords:
+        del record["keywords"]
+    return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
@@ -168,7 +212,8 @@ def main() -> None:
     parser.add_argument("--package", type=Path, required=True, help="the unpacked npm package")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    print(json.dumps(_write(split(clean_poems(options.package)), options.out), indent=2))
+    facts = {"source": "npm chinese-poetry (MIT), dist/quantangshi"}
+    print(json.dumps(write(split(clean_poems(options.package)), options.out, facts), indent=2))
 
 
 if __name__ == "__main__":

@@ -1,92 +1,77 @@
-"""Poems as training batches: keywords drawn anew at each visit, prompts as in serving."""
+"""Poems as training batches, with prompts as in serving."""
 
 from __future__ import annotations
 
-import math
 import random
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
 from models.prompt import PromptTemplate
 from models.prosody import FORMS
-from models.prosody.rhythm import words
-from models.tokenizer import EOS, SEP, SPECIAL_TOKENS, CharacterTokenizer
-from models.training.architectures import IGNORED
+from models.tokenizer import EOS, SEP, CharacterTokenizer
 from models.training.corpus import Poem
-from models.training.keywords import MinedWord
+from models.training.keyword_sampler import KeywordSampler
+from models.training.rhymes import rhyme_of
+from models.training.subjects import subject_of
 
-# A caller may leave the form open.
+IGNORED = -100
+# A caller may leave the form open, seldom names a subject, and a rhyme group as often as not.
 _DROP_FORM = 0.1
-# Share of T5 examples that hold the whole poem: the most to learn from for one pass through the encoder.
+_DROP_RHYME = 0.3
+_DROP_SUBJECT = 0.4
+# Share of T5 batches that hold the whole poem: the most to learn from for one pass through the encoder.
 _FROM_THE_START = 0.5
-_VISUAL_WEIGHT = 2.0
-_SINGLE_WEIGHT = 0.3
-
-
-def build_tokenizer(poems: Iterable[Poem], template: PromptTemplate, *, least: int = 5) -> CharacterTokenizer:
-    """Special tokens, control tokens, the prompt's own characters, then characters by frequency."""
-    counts: Counter[str] = Counter()
-    for poem in poems:
-        counts.update(poem.text)
-    own = [c for c in dict.fromkeys("关键词：" + template.keyword_separator) if counts[c] < least]
-    characters = [c for c, count in counts.most_common() if count >= least]
-    return CharacterTokenizer([*SPECIAL_TOKENS, *template.forms.values(), *own, *characters])
-
-
-class KeywordSampler:
-    """Draws the keywords of a poem: at most one a line, rarer and visual words more often (TF-IDF)."""
-
-    def __init__(self, mined: Sequence[MinedWord], poems: int) -> None:
-        self._weights = {row.word: self._weight(row, poems) for row in mined}
-
-    def draw(self, poem: Poem, rng: random.Random) -> list[str]:
-        """One to as many keywords as there are lines, in random order."""
-        lines = rng.sample(poem.lines, k=rng.randint(1, len(poem.lines)))
-        drawn = (self._draw_from(line, rng) for line in lines)
-        return list(dict.fromkeys(word for word in drawn if word))
-
-    def _draw_from(self, line: str, rng: random.Random) -> str | None:
-        candidates = [word for word in (*words(line), *line) if word in self._weights]
-        if not candidates:
-            return None
-        return rng.choices(candidates, weights=[self._weights[word] for word in candidates])[0]
-
-    @staticmethod
-    def _weight(row: MinedWord, poems: int) -> float:
-        weight = max(0.5, math.log(poems / row.count))
-        if row.category:
-            weight *= _VISUAL_WEIGHT
-        return weight * (_SINGLE_WEIGHT if len(row.word) == 1 else 1.0)
-
-
-def quatrains(poems: Iterable[Poem]) -> list[Poem]:
-    """The 绝句, and each 五律 as two 五绝: too few 五绝 are left to learn five-character lines from."""
-    found = []
-    for poem in poems:
-        if len(poem.lines) == 4:
-            found.append(poem)
-        elif poem.form == "wulv":
-            found += [replace(poem, form="wujue", lines=part) for part in (poem.lines[:4], poem.lines[4:])]
-    return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """What the model reads (`source`) and what it is to write (`target`), as token ids."""
+    """What the model reads (`source`) and what it is to write (`target`), as token ids.
+
+    `copies` pairs the places, in target and source, of each character of a keyword that the target holds.
+    """
 
     source: list[int]
     target: list[int]
+    copies: list[tuple[int, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """N examples, padded on the right.
+
+    Attributes:
+        input_ids: int64 (N, S), what is read: by the encoder of a T5, by a GPT2 together with the poem.
+        mask: int64 (N, S), 1 for a token and 0 for padding.
+        labels: int64 (N, T), what is to be written after each place; IGNORED where nothing is learned. For a
+            GPT2 the places are those of `input_ids`.
+        copies: int64 (K, 3): row, place in `labels` and place in `input_ids` of keywords' characters.
+    """
+
+    input_ids: torch.Tensor
+    mask: torch.Tensor
+    labels: torch.Tensor
+    copies: torch.Tensor
+
+    @property
+    def copied(self) -> torch.Tensor:
+        """Which labels are a keyword's characters, bool (N, T)."""
+        marks = torch.zeros_like(self.labels, dtype=torch.bool)
+        marks[self.copies[:, 0], self.copies[:, 1]] = True
+        return marks
+
+    def to(self, device: str) -> Batch:
+        return Batch(**{name: tensor.to(device) for name, tensor in vars(self).items()})
 
 
 class ExampleMaker:
-    """Turns a poem into an example of the T5 recipe or of the GPT2 recipe.
+    """Turns poems into examples of the T5 recipe or of the GPT2 recipe.
 
     T5 reads the keywords and the first lines and writes the lines that follow; a poet that serves is stopped
     after one line. Learning the later ones as well makes more of each pass through the encoder.
-    GPT2 reads the keywords and writes the whole poem.
+    GPT2 reads the keywords and writes the whole poem. Control tokens are left out at random.
     """
 
     def __init__(
@@ -96,43 +81,94 @@ class ExampleMaker:
         self._tokenizer = tokenizer
         self._template = template
         self._keywords = keywords
+        self._before_keywords = tokenizer.encode(template.prompt.partition("{keywords}")[0])[-1]
 
-    def make(self, poem: Poem, rng: random.Random) -> Example:
-        form = FORMS[poem.form] if rng.random() >= _DROP_FORM else None
-        keywords = self._keywords.draw(poem, rng)
-        if self._arch == "t5":
-            place = 0 if rng.random() < _FROM_THE_START else rng.randrange(len(poem.lines))
-            source = self._template.render(keywords, form=form, lines=poem.lines[:place])
-            target = EOS.join(poem.lines[place:]) + EOS
-        else:
-            source = self._template.render(keywords, form=form)
-            target = EOS.join(poem.lines) + SEP
-        return Example(source=self._tokenizer.encode(source), target=self._tokenizer.encode(target))
+    def batch(self, poems: Sequence[Poem], rng: random.Random, *, transplant: bool = False) -> Batch:
+        """Poems of one form as a batch; T5's examples all begin at one line, so that little is padded."""
+        first = 0
+        if self._arch == "t5" and rng.random() >= _FROM_THE_START:
+            first = rng.randrange(len(poems[0].lines))
+        examples = []
+        for poem in poems:
+            if transplant:
+                examples.append(self.example(*self._keywords.transplant(poem, rng), rng, first=first))
+            else:
+                examples.append(self.example(poem, self._keywords.draw(poem, rng), rng, first=first))
+        return collate(self._arch, examples, self._tokenizer.pad_id)
+
+    def example(self, poem: Poem, keywords: Sequence[str], rng: random.Random, *, first: int = 0) -> Example:
+        """One example; the lines before `first` are given."""
+        prompt = self._template.render(
+            keywords,
+            form=None if rng.random() < _DROP_FORM else FORMS[poem.form],
+            rhyme=None if rng.random() < _DROP_RHYME else rhyme_of(poem.lines),
+            subject=None if rng.random() < _DROP_SUBJECT else subject_of(poem.title),
+            lines=poem.lines[:first],
+        )
+        source = self._tokenizer.encode(prompt)
+        text = EOS.join(poem.lines[first:]) + (EOS if self._arch == "t5" else SEP)
+        target = self._tokenizer.encode(text)
+        return Example(source=source, target=target, copies=self._copies(source, target, keywords))
+
+    def _copies(self, source: list[int], target: list[int], keywords: Sequence[str]) -> list[tuple[int, int]]:
+        start = source.index(self._before_keywords) + 1
+        given = source[start : source.index(self._tokenizer.eos_id, start)]
+        found: dict[int, int] = {}
+        for keyword in keywords:
+            ids = self._tokenizer.encode(keyword)
+            there, here = _find(target, ids), _find(given, ids)
+            if there >= 0 and here >= 0:
+                found |= {there + i: start + here + i for i in range(len(ids))}
+        return sorted(found.items())
 
 
-def batches(poems: Sequence[Poem], size: int, rng: random.Random) -> Iterator[list[Poem]]:
-    """One pass over the poems in random order; a batch holds one form, so that little is padded."""
+def _find(ids: list[int], part: list[int]) -> int:
+    """The first place of `part` in `ids`, or -1."""
+    places = range(len(ids) - len(part) + 1)
+    return next((start for start in places if ids[start : start + len(part)] == part), -1)
+
+
+def batches(poems: Sequence[Poem], size: int, rng: random.Random) -> list[list[Poem]]:
+    """One pass over the poems in random order.
+
+    A batch holds `size` quatrains, or half as many poems of eight lines, of one form: little is padded.
+    """
     by_form: dict[str, list[Poem]] = defaultdict(list)
     for poem in poems:
         by_form[poem.form].append(poem)
     grouped = []
-    for group in by_form.values():
+    for form, group in by_form.items():
+        own = max(1, size * 4 // FORMS[form].lines)
         rng.shuffle(group)
-        grouped += [group[start : start + size] for start in range(0, len(group), size)]
+        grouped += [group[start : start + own] for start in range(0, len(group), own)]
     rng.shuffle(grouped)
-    yield from grouped
+    return grouped
 
 
-def collate(arch: str, examples: Sequence[Example], pad_id: int) -> dict[str, torch.Tensor]:
-    """Arguments for the transformers model: int64 tensors (N, T), padded on the right."""
+def collate(arch: str, examples: Sequence[Example], pad_id: int) -> Batch:
+    """Pad examples to a batch."""
     if arch == "t5":
-        sources, targets = [e.source for e in examples], [e.target for e in examples]
+        read, written, offsets = (
+            [e.source for e in examples],
+            [e.target for e in examples],
+            [0] * len(examples),
+        )
     else:
-        sources = [e.source + e.target for e in examples]
-        targets = [[IGNORED] * len(e.source) + e.target for e in examples]
-    inputs = _pad(sources, pad_id)
-    mask = _pad([[1] * len(source) for source in sources], 0)
-    return {"input_ids": inputs, "attention_mask": mask, "labels": _pad(targets, IGNORED)}
+        # What is written after place t of the whole is the token at t + 1.
+        read = [[*e.source, *e.target[:-1]] for e in examples]
+        offsets = [len(e.source) - 1 for e in examples]
+        written = [[IGNORED] * offset + e.target for e, offset in zip(examples, offsets, strict=True)]
+    copies = [
+        (row, offsets[row] + there, here)
+        for row, example in enumerate(examples)
+        for there, here in example.copies
+    ]
+    return Batch(
+        input_ids=_pad(read, pad_id),
+        mask=_pad([[1] * len(row) for row in read], 0),
+        labels=_pad(written, IGNORED),
+        copies=torch.tensor(copies, dtype=torch.int64).reshape(-1, 3),
+    )
 
 
 def _pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:

@@ -15,38 +15,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from transformers import PreTrainedModel
 
 from models.bundle import Bundle, open_bundle
 from models.engine import open_engine
 from models.poet import Poet
 from models.prompt import PromptTemplate, select_keywords
 from models.prosody import FORMS, Form
-from models.sampling import Sampler, Sampling
+from models.sampling import Sampling, draw, generator_of
 from models.tokenizer import EOS, SEP, CharacterTokenizer
-from models.training.architectures import loss_of
 from models.training.corpus import Poem, load
-from models.training.dataset import ExampleMaker, KeywordSampler, batches, collate
+from models.training.keyword_sampler import KeywordSampler
 from models.training.keywords import read_keywords
 
 Prompt = tuple[list[str], Form]
-
-
-@torch.no_grad()
-def held_out_loss(
-    model: PreTrainedModel, maker: ExampleMaker, poems: Sequence[Poem], *, pad_id: int
-) -> float:
-    """Mean negative log likelihood (nats) per written token, line ends included, fp32."""
-    rng = random.Random(0)
-    arch = model.config.model_type
-    model.eval()
-    total, count = 0.0, 0
-    for batch in batches(poems, 50, rng):
-        inputs = collate(arch, [maker.make(poem, rng) for poem in batch], pad_id)
-        total += loss_of(model, inputs).item() * len(batch)
-        count += len(batch)
-    return total / count
 
 
 def keyword_sampler(keyword_list: Path) -> KeywordSampler:
@@ -91,15 +72,15 @@ def format_accuracy(bundle: Bundle, prompts: Sequence[Prompt]) -> float:
     engine = open_engine(bundle)
     tokenizer = CharacterTokenizer.read(bundle.file("vocab.txt"))
     template = PromptTemplate.from_manifest(bundle.manifest)
-    free = np.ones(len(tokenizer), dtype=bool)
+    free = np.zeros(len(tokenizer), dtype=np.float32)
     good = 0
     for seed, (words, form) in enumerate(prompts):
-        sampler = Sampler(Sampling(), seed=seed, rows=1)
+        generators = [generator_of(seed, 0)]
         ids = tokenizer.encode(template.render(select_keywords(words, form), form=form))
         decoding = engine.begin([ids])
         written: list[int] = []
         for _ in range((form.characters + 1) * form.lines + 2):
-            [index], _ = sampler.draw(decoding.logits, free)
+            [index], _ = draw(decoding.logits, free, Sampling(), generators)
             written.append(int(index))
             if tokenizer.vocabulary[index] == SEP:
                 break

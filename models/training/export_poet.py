@@ -13,25 +13,28 @@ import argparse
 import json
 import random
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
 
 from models.bundle import Bundle, sha256_of, write_bundle
+from models.prompt import PromptTemplate
 from models.tokenizer import CharacterTokenizer
 from models.training import onnx_file
-from models.training.architectures import new_model
+from models.training.checkpoint import load_weights
+from models.training.config import PLACES, TrainingConfig
 from models.training.corpus import load
-from models.training.dataset import ExampleMaker, quatrains
-from models.training.evaluate import evaluate, held_out_loss, keyword_sampler
+from models.training.dataset import ExampleMaker
+from models.training.evaluate import evaluate, keyword_sampler
 from models.training.onnx_modules import Gpt2Decoder, T5Decoder, T5Encoder
 from models.training.parity import check_greedy
-from models.training.train import CHECKPOINT, template_for
+from models.training.validation import validate
 
 OPSET = 18
-_FLAGS = ("arch", "minutes", "d_model", "layers", "batch", "learning_rate", "warmup_steps", "seed", "threads")
 _LICENCE = "Apache-2.0; trained from scratch on poems of the npm package chinese-poetry (MIT)"
+_CORPUS = "npm chinese-poetry 2.0.1, by models.training.corpus"
 _AUTO = torch.export.Dim.AUTO
 
 
@@ -46,19 +49,14 @@ def export_onnx(model: PreTrainedModel, folder: Path) -> dict[str, Path]:
     }
 
 
-def load_run(run: Path) -> tuple[PreTrainedModel, CharacterTokenizer, dict]:
-    """A run's model with its weights rounded to fp16, its tokenizer, and what it was started with."""
-    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    tokenizer = CharacterTokenizer.read(run / "vocab.txt")
-    model = new_model(config["arch"], tokenizer, d_model=config["d_model"], layers=config["layers"])
-    state = torch.load(run / CHECKPOINT, weights_only=True, map_location="cpu")
-    model.load_state_dict(state["model"])
-    model.half().float()
-    return model, tokenizer, {**config, **state["progress"]}
-
-
 def write_poet(
-    model: PreTrainedModel, tokenizer: CharacterTokenizer, out: Path, *, name: str, facts: dict
+    model: PreTrainedModel,
+    tokenizer: CharacterTokenizer,
+    out: Path,
+    *,
+    name: str,
+    template: PromptTemplate,
+    facts: dict,
 ) -> Bundle:
     """Export `model` and write its bundle; `facts` are further entries of the manifest."""
     arch = model.config.model_type
@@ -71,7 +69,7 @@ def write_poet(
             "name": name,
             "architecture": arch,
             "tokenizer": {"type": "character", "vocabulary": "vocab.txt"},
-            "prompt": template_for(arch).to_manifest(),
+            "prompt": template.to_manifest(),
             **({"decoder_start_id": model.config.decoder_start_token_id} if arch == "t5" else {}),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             **facts,
@@ -79,15 +77,21 @@ def write_poet(
         return write_bundle(out, manifest, files)
 
 
-def _training_facts(run: dict, corpus: Path, keywords: Path) -> dict:
+def _licence(corpus: dict) -> str:
+    """What may be done with the weights, as far as the poems' own licence tells (corpus.json)."""
+    return f"of the poems: {corpus['licence']}" if "licence" in corpus else _LICENCE
+
+
+def _training_facts(run: dict, corpus: dict, folder: Path, keywords: Path) -> dict:
     """What the manifest says of a run: its command, where it ended, and what it read, by content."""
-    settings = {name: value for name, value in run.items() if name not in ("corpus", "keywords", "out")}
-    flags = (f"--{name.replace('_', '-')} {settings[name]}" for name in _FLAGS)
+    settings = {name: value for name, value in run.items() if name not in (*PLACES, "prompt")}
+    known = {field.name for field in fields(TrainingConfig)}
+    config = TrainingConfig(**{name: value for name, value in run.items() if name in known})
     return {
-        "command": f"python -m models.training.train --corpus C --keywords K --out RUN {' '.join(flags)}",
+        "command": config.command(),
         **settings,
-        "corpus": "npm chinese-poetry 2.0.1, by models.training.corpus",
-        "corpus_sha256": sha256_of(corpus / "train.jsonl"),
+        "corpus": "own poems, by models.training.own_poems" if "licence" in corpus else _CORPUS,
+        "corpus_sha256": sha256_of(folder / "train.jsonl"),
         "keywords_sha256": sha256_of(keywords),
     }
 
@@ -170,14 +174,14 @@ def add_evaluation(
 ) -> Bundle:
     """Evaluate a bundle on the test split and write the figures into its manifest."""
     figures, _ = evaluate(bundle, corpus, keywords, count=200)
-    arch = model.config.model_type
-    poems = load(corpus, "test")
-    if arch == "t5":
-        poems = quatrains(poems)
-    maker = ExampleMaker(arch, tokenizer, template_for(arch), keyword_sampler(keywords))
-    sample = random.Random(0).sample(poems, 1000)
-    loss = held_out_loss(model, maker, sample, pad_id=tokenizer.pad_id)
-    figures = {"nats_per_token": round(loss, 4), **figures}
+    template = PromptTemplate.from_manifest(bundle.manifest)
+    maker = ExampleMaker(model.config.model_type, tokenizer, template, keyword_sampler(keywords))
+    held = validate(model, maker, random.Random(0).sample(load(corpus, "test"), 1000))
+    figures = {
+        "nats_per_token": round(held.loss, 4),
+        "keyword_accuracy": round(held.keyword_accuracy, 4),
+        **figures,
+    }
     names = bundle.manifest["files"]
     return write_bundle(
         bundle.path, {**bundle.manifest, "evaluation": figures}, {name: bundle.file(name) for name in names}
@@ -192,9 +196,15 @@ def main() -> None:
     parser.add_argument("--keywords", type=Path, default=Path("index_builder/data/keywords.tsv"))
     parser.add_argument("--prompts", type=int, default=50, help="held-out prompts for the parity check")
     options = parser.parse_args()
-    model, tokenizer, training = load_run(options.run)
-    facts = {"licence": _LICENCE, "training": _training_facts(training, options.corpus, options.keywords)}
-    bundle = write_poet(model, tokenizer, options.out, name=training["arch"], facts=facts)
+    model, tokenizer, training = load_weights(options.run)
+    model.half().float()
+    template = PromptTemplate(**training["prompt"])
+    corpus = json.loads((options.corpus / "corpus.json").read_text(encoding="utf-8"))
+    facts = {
+        "licence": _licence(corpus),
+        "training": _training_facts(training, corpus, options.corpus, options.keywords),
+    }
+    bundle = write_poet(model, tokenizer, options.out, name=training["arch"], template=template, facts=facts)
     checked = check_greedy(bundle, model, options.corpus, prompts=options.prompts)
     print(f"{options.out}: {checked} characters of {options.prompts} prompts equal PyTorch's, id for id")
     bundle = add_evaluation(bundle, model, tokenizer, options.corpus, options.keywords)

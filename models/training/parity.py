@@ -42,7 +42,7 @@ def compare_greedy(
     poet: Poet, bundle: Bundle, model: PreTrainedModel, keywords: Sequence[str], form: Form
 ) -> int:
     """As `check_greedy`, for one prompt."""
-    greedy = Sampling(temperature=0.0)
+    greedy = Sampling(temperature=0.0, frequency_penalty=0.0)
     free = poet.constraint(form, Rules(regulated=False))
     tokens = poet.compose(keywords, form=form, sampling=greedy, seed=0, constraint=free, couplet_choices=1)
     ours = [token.id for token in tokens]

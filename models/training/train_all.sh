@@ -12,6 +12,8 @@ fi
     "$PYTHON" -m models.training.corpus --package "$RUNS/package" --out "$RUNS/corpus"
 "$PYTHON" -m models.training.keywords --corpus "$RUNS/corpus" --out index_builder/data/keywords.tsv
 "$PYTHON" -m models.training.lite build --package "$RUNS/package" --out models/bundles/lite
+# Large tensors come and go at each step: without these the allocator hands them back, and pages in new ones.
+export MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_TOP_PAD_=500000000
 for arch in gpt2 t5; do
     "$PYTHON" -m models.training.train --arch "$arch" --corpus "$RUNS/corpus" \
         --keywords index_builder/data/keywords.tsv --out "$RUNS/$arch" --minutes "$MINUTES" \

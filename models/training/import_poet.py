@@ -1,0 +1,200 @@
+"""Turn a Hugging Face folder of a T5 or GPT2, such as the original work's, into a poet bundle.
+
+    python -m models.training.import_poet --source t5_config --out bundles/t5-original \
+        --origin "https://example.org/t5_config" --licence "not stated by its authors"
+
+The folder holds `config.json`, `pytorch_model.bin` or `model.safetensors`, and `vocab.txt`, a token a line.
+Prompts are laid out as in the original work where `--template` and the options beside it say nothing else.
+The bundle is kept only if it writes what PyTorch writes, id for id. See docs/original-checkpoints.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from models.bundle import Bundle
+from models.poet import Poet
+from models.prompt import PromptTemplate
+from models.prosody import FORMS
+from models.tokenizer import EOS, CharacterTokenizer
+from models.training.export_poet import write_poet
+from models.training.foreign import UnsuitableCheckpoint, file_hashes, load_model, read_vocabulary
+from models.training.keywords import read_keywords
+from models.training.parity import ParityError, compare_greedy
+
+# The original's tokenizer drops the spaces between keywords. It knows quatrains, and no token for a form. Its
+# GPT2 read CCPC character by character: lines end as they do there.
+_PROMPT = "[CLS]关键词：{keywords}[EOS]"
+_FORMS = {"wujue": "", "qijue": ""}
+ORIGINAL = {
+    "t5": PromptTemplate(prompt=_PROMPT, close="[SEP]", keyword_separator="", forms=_FORMS),
+    "gpt2": PromptTemplate(prompt=_PROMPT, line="{line}|", keyword_separator="", forms=_FORMS),
+}
+# What a checkpoint's own [EOS] is called in a bundle where another token ends its lines.
+_OTHER_END = "[END]"
+TEXTS = ("prompt", "line", "close", "keyword_separator")
+
+
+def import_poet(
+    source: Path,
+    out: Path,
+    *,
+    origin: str,
+    licence: str,
+    layout: Mapping[str, Any] | None = None,
+    vocabulary: Path | None = None,
+    decoder_start: str = "",
+) -> tuple[Bundle, PreTrainedModel]:
+    """Write the bundle, named as its folder; returns it with the model that it is to equal.
+
+    Args:
+        source: the Hugging Face folder.
+        out: the bundle's folder.
+        origin: where the weights come from, for the manifest; so is `licence`.
+        layout: fields of the prompt template, in the checkpoint's tokens; else the original work's.
+        vocabulary: else the `vocab.txt` of `source`.
+        decoder_start: the token that a T5's lines begin with, where config.json does not say.
+
+    Raises UnsuitableCheckpoint, OSError.
+    """
+    model = load_model(source)
+    config = model.config
+    template = _template(model, layout or {})
+    renamed = _new_names(template) if config.model_type == "gpt2" else {}
+    vocabulary = vocabulary or source / "vocab.txt"
+    tokenizer = read_vocabulary(vocabulary, model.get_input_embeddings().num_embeddings, renamed)
+    template = _translated(template, renamed)
+    _check_vocabulary(template, tokenizer)
+    if decoder_start in tokenizer.vocabulary:
+        config.decoder_start_token_id = tokenizer.id_of(decoder_start)
+    elif decoder_start or (config.model_type == "t5" and config.decoder_start_token_id is None):
+        raise UnsuitableCheckpoint(f"no token to begin a line with: decoder start {decoder_start!r}")
+    read = {"origin": origin, "files": file_hashes(source, vocabulary), "tokens_renamed": renamed}
+    facts = {"licence": licence, "source": read}
+    return write_poet(model, tokenizer, out, name=out.name, template=template, facts=facts), model
+
+
+def _template(model: PreTrainedModel, layout: Mapping[str, Any]) -> PromptTemplate:
+    try:
+        template = replace(ORIGINAL[model.config.model_type], **layout)
+        # A T5, whose places are relative, has no bound of its own.
+        places = getattr(model.config, "n_positions", template.max_tokens)
+        template = replace(template, max_tokens=min(template.max_tokens, places))
+        if not _samples(template):
+            raise ValueError("no form")
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UnsuitableCheckpoint(f"not a prompt template: {error!r}") from error
+    return template
+
+
+def _samples(template: PromptTemplate) -> list[str]:
+    """A prompt of each form, with nothing in it but what the template itself writes."""
+    return [template.render(["", ""], form=FORMS[name], lines=[""]) for name in template.forms]
+
+
+def _new_names(template: PromptTemplate) -> dict[str, str]:
+    """In a bundle `[EOS]` ends a line: what ends it here is called so, and the other `[EOS]` no longer."""
+    end = template.line.format(line="")
+    return {} if end == EOS else {end: EOS, EOS: _OTHER_END}
+
+
+def _translated(template: PromptTemplate, renamed: Mapping[str, str]) -> PromptTemplate:
+    if not renamed:
+        return template
+    token = re.compile("|".join(map(re.escape, renamed)))
+    texts = {name: getattr(template, name) for name in TEXTS}
+    return replace(
+        template, **{name: token.sub(lambda found: renamed[found[0]], text) for name, text in texts.items()}
+    )
+
+
+def _check_vocabulary(template: PromptTemplate, tokenizer: CharacterTokenizer) -> None:
+    for text in _samples(template):
+        if tokenizer.unk_id in tokenizer.encode(text):
+            raise UnsuitableCheckpoint(f"the vocabulary lacks a character of {text!r}")
+
+
+def check_greedy(bundle: Bundle, model: PreTrainedModel, keywords: Sequence[str], *, prompts: int) -> int:
+    """Compare greedy poems with the model's own. Returns the number of characters. Raises ParityError."""
+    poet = Poet.open(bundle)
+    rng = random.Random(0)
+    asked = [(rng.sample(keywords, FORMS[name].lines), FORMS[name]) for name in poet.forms * prompts]
+    return sum(compare_greedy(poet, bundle, model, words, form) for words, form in asked)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        bundle, model = import_poet(
+            options.source,
+            options.out,
+            origin=options.origin,
+            licence=options.licence,
+            layout=_layout(options),
+            vocabulary=options.vocab,
+            decoder_start=options.decoder_start,
+        )
+    except (UnsuitableCheckpoint, OSError) as error:
+        print(f"{options.source}: {error}", file=sys.stderr)
+        return 1
+    words = [row.word for row in read_keywords(options.keywords) if row.category]
+    try:
+        compared = check_greedy(bundle, model, words, prompts=options.prompts)
+    except ParityError as error:
+        shutil.rmtree(bundle.path)
+        print(f"{options.out} is not kept: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.out}: {compared} characters equal PyTorch's, id for id")
+    return 0
+
+
+def _layout(options: argparse.Namespace) -> dict[str, Any]:
+    """What the template's file says, and over it what the options say."""
+    layout = dict(options.template)
+    given = {name: getattr(options, name) for name in (*TEXTS, "max_tokens")}
+    layout |= {name: value for name, value in given.items() if value is not None}
+    return layout | ({"forms": dict.fromkeys(options.forms, "")} if options.forms else {})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m models.training.import_poet", description=__doc__)
+    add = parser.add_argument
+    add("--source", type=Path, required=True, help="the Hugging Face folder")
+    add("--out", type=Path, required=True, help="the bundle to write; its folder's name is the poet's")
+    add("--origin", required=True, help="where the weights come from, for the manifest")
+    add("--licence", required=True, help="under which licence, or that it is not known")
+    add("--vocab", type=Path, help="else SOURCE/vocab.txt")
+    add("--template", type=_json_object, default={}, help="JSON file with fields of the prompt template")
+    for name in TEXTS:
+        add(
+            f"--{name.replace('_', '-')}",
+            help=f"of the template, for instance {getattr(ORIGINAL['t5'], name)!r}",
+        )
+    add("--max-tokens", type=int, help="longest prompt and poem")
+    add("--forms", nargs="+", choices=tuple(FORMS), help="that it writes, without a token for them")
+    add("--decoder-start", default="", metavar="TOKEN", help="what a T5's lines begin with")
+    add("--keywords", type=Path, default=Path("index_builder/data/keywords.tsv"), help="for the check")
+    add("--prompts", type=int, default=4, help="for the check, of each form")
+    return parser
+
+
+def _json_object(path: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
