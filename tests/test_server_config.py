@@ -14,7 +14,7 @@ def test_defaults_need_nothing():
     config = parse([], {})
     assert config == Config()
     assert config.listen == "127.0.0.1:50051"
-    assert [name for name, _ in config.poet] == ["gpt2", "t5"]
+    assert [name for name, _ in config.poet] == ["t5", "gpt2"]
     assert config.index.is_absolute()
 
 

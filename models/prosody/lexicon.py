@@ -15,6 +15,11 @@ from models.prosody.patterns import Tone
 _USUAL_RHYME = 20
 
 
+# So often must a level character be read for one group to be a rhyme word: 佳, of 九佳 by the book and of
+# 六麻 by most poems, is none that all readers hear.
+_SURE = 0.8
+
+
 class Lexicon:
     """Tones and rhymes of a vocabulary.
 
@@ -24,7 +29,7 @@ class Lexicon:
     Attributes:
         book: the rhyme book.
         tones: for each tone class, bool (V,): which tokens have it.
-        group: int64 (V,): for a level character, place in `book.level_groups` of its rhyme, else −1.
+        group: int64 (V,): for a sure rhyme, place in `book.level_groups` of its group, else −1.
         usual: bool (V,): characters that often close a line.
         endings: the counts of lines' ends.
         words, usual_words: for each level group, how many tokens rhyme in it, and how many usual ones.
@@ -45,7 +50,7 @@ class Lexicon:
             match book.tone_of(token):
                 case Tone.LEVEL:
                     level[index] = True
-                    self.group[index] = place[_level_group(book, token)]
+                    self.group[index] = place.get(_sure_group(book, token) or "", -1)
                 case Tone.OBLIQUE:
                     oblique[index] = True
         self.tones = {Tone.LEVEL: level, Tone.OBLIQUE: oblique, Tone.EITHER: level | oblique}
@@ -83,5 +88,8 @@ def tones_of(book: RhymeBook, character: str) -> set[Tone]:
     return {reading.tone for reading in book.readings(character)} or {Tone.LEVEL, Tone.OBLIQUE}
 
 
-def _level_group(book: RhymeBook, character: str) -> str:
-    return next(reading.group for reading in book.readings(character) if reading.tone is Tone.LEVEL)
+def _sure_group(book: RhymeBook, character: str) -> str | None:
+    """The group that a level character rhymes in, unless its readings are divided."""
+    level = [reading for reading in book.readings(character) if reading.tone is Tone.LEVEL]
+    share = level[0].prior / sum(reading.prior for reading in level)
+    return level[0].group if share >= _SURE else None
