@@ -27,7 +27,7 @@ _CLIMBING_HIGH = (
 )
 _COLUMNS = {
     "conform": lambda report: report.conforms,
-    "resolved": lambda report: report.conforms_resolved,
+    "usual": lambda report: report.conforms_resolved,
     "no R3": lambda report: report.conforms and not _rescued(report, "great_deviation"),
     "no ZZZ": lambda report: report.conforms and not _warned(report, "three_oblique_ending"),
     "neither": lambda report: (
