@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from image2poem.v1 import poem_pb2, prosody_pb2
-from models.prosody import FORMS, Reading, RhymeBook, Tone
+from image2poem.v1 import prosody_pb2
+from models.prosody import Reading, RhymeBook, Tone
 from models.prosody.report import CharacterCheck, Fault, LineCheck, Report, Rescue, Severity, Verdict
 from server.request import Text
-from server.rules_wire import BOOK_TO_WIRE, PATTERN_TO_WIRE, to_book
+from server.rules_wire import BOOK_TO_WIRE, FORM_TO_WIRE, PATTERN_TO_WIRE, to_book
 
-_FORMS: dict[str, Any] = {name: poem_pb2.Form.Value(f"FORM_{name.upper()}") for name in FORMS}
 _TONES: dict[Tone | None, Any] = {
     None: prosody_pb2.TONE_UNSPECIFIED,
     Tone.LEVEL: prosody_pb2.TONE_LEVEL,
@@ -30,7 +29,7 @@ def to_check(message: prosody_pb2.CheckPoemRequest) -> tuple[str, RhymeBook]:
 
 def from_check(report: Report) -> prosody_pb2.CheckPoemResponse:
     return prosody_pb2.CheckPoemResponse(
-        form=_FORMS[report.form.name] if report.form else None,
+        form=FORM_TO_WIRE[report.form.name] if report.form else None,
         pattern=PATTERN_TO_WIRE[report.pattern.name] if report.pattern else None,
         rhyme_book=BOOK_TO_WIRE[report.rhyme_book],
         rhyme_group=report.rhyme_group,

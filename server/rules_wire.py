@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from image2poem.v1 import poem_pb2, rules_pb2
 from image2poem.v1 import poem_service_pb2 as pb
-from image2poem.v1 import rules_pb2
-from models.prosody import PATTERNS, RHYME_BOOKS, RhymeBook, UnknownRhymeGroup, rhyme_book
+from models.prosody import FORMS, PATTERNS, RHYME_BOOKS, RhymeBook, UnknownRhymeGroup, rhyme_book
 from models.prosody.report import Report
 from models.sampling import InvalidOption
 from server.request import RulesWish
 
+FORM_TO_WIRE: dict[str, Any] = {name: poem_pb2.Form.Value(f"FORM_{name.upper()}") for name in FORMS}
 BOOK_TO_WIRE: dict[str, Any] = {
     name: rules_pb2.RhymeBook.Value(f"RHYME_BOOK_{name.upper()}") for name in RHYME_BOOKS
 }

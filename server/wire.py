@@ -19,10 +19,9 @@ from server import request as limits
 from server.catalog import Snapshot
 from server.events import Candidate, Event, Finished, Found, Line, Retrieved, Timings
 from server.request import Composition, Embedding, Lookup, Picture, Text, Words
-from server.rules_wire import from_report, rhyme_books, to_rules
+from server.rules_wire import FORM_TO_WIRE, from_report, rhyme_books, to_rules
 
-_FORM_TO_WIRE: dict[str, Any] = {name: poem_pb2.Form.Value(f"FORM_{name.upper()}") for name in FORMS}
-_FORM_FROM_WIRE = {number: FORMS[name] for name, number in _FORM_TO_WIRE.items()}
+_FORM_FROM_WIRE = {number: FORMS[name] for name, number in FORM_TO_WIRE.items()}
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty")
 
 
@@ -152,7 +151,7 @@ def _to_form(number: int) -> Form | None:
 
 
 def _from_forms(names: Iterable[str]) -> list[poem_pb2.Form]:
-    return [_FORM_TO_WIRE[name] for name in names]
+    return [FORM_TO_WIRE[name] for name in names]
 
 
 def _from_keywords(keywords: Iterable[Keyword]) -> list[poem_pb2.Keyword]:
@@ -188,7 +187,7 @@ def _from_finished(event: Finished) -> poem_pb2.Finished:
         keywords=_from_keywords(event.keywords),
         index_version=event.index_version,
         poet=event.poet,
-        form=_FORM_TO_WIRE[event.form.name],
+        form=FORM_TO_WIRE[event.form.name],
         timings=_from_timings(event.timings),
         conformity=from_report(event.best.report),
     )

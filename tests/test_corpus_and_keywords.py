@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from models.training.corpus import Poem, clean_poems, form_of, load, split
+from models.prosody.shape import form_of
+from models.training.corpus import Poem, clean_poems, load, split
 from models.training.keywords import Imagery, load_imagery, mine, read_keywords
 
 ROOT = Path(__file__).resolve().parent.parent

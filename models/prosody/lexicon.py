@@ -78,11 +78,6 @@ class Lexicon:
         return [self._ids[character] for character in characters if character in self._ids]
 
 
-def level_groups_of(book: RhymeBook, character: str) -> set[str]:
-    """The groups that `character` can rhyme in, by any of its level readings."""
-    return {reading.group for reading in book.readings(character) if reading.tone is Tone.LEVEL}
-
-
 def tones_of(book: RhymeBook, character: str) -> set[Tone]:
     """The tones that `character` can have, by any reading; both for one that the book lacks."""
     return {reading.tone for reading in book.readings(character)} or {Tone.LEVEL, Tone.OBLIQUE}

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from models.prosody.forms import Form
-from models.prosody.lexicon import Lexicon, level_groups_of, tones_of
+from models.prosody.lexicon import Lexicon, tones_of
 from models.prosody.patterns import Pattern, Tone, line_templates
+from models.prosody.readings import level_groups
 from models.prosody.rules import ImpossibleRules, Place, Rules
 
 # So many usual rhyme words must a group have for each rhyme of the poem before the poet may choose it.
@@ -99,9 +100,9 @@ def _groups(form: Form, rules: Rules, lexicon: Lexicon, rhymes: list[str]) -> tu
     return enough
 
 
-def _common_groups(rules: Rules, rhymes: list[str]) -> set[str]:
+def _common_groups(rules: Rules, rhymes: list[str]) -> frozenset[str]:
     """The groups that all fixed rhymes share, or of these the one that is named."""
-    common = set.intersection(*(level_groups_of(rules.rhymes, character) for character in rhymes))
+    common = frozenset.intersection(*(level_groups(rules.rhymes.readings(character)) for character in rhymes))
     words = " and ".join(rhymes)
     if not common:
         raise ImpossibleRules(f"{words} cannot rhyme in level tone in {rules.rhymes.chinese}")
@@ -127,7 +128,7 @@ def _ways(
             f"{fixed[position]} is {_chinese(*tones_of(rules.rhymes, fixed[position]))}"
         )
     last = fixed.get(form.characters - 1)
-    if kind.isupper() and last and not level_groups_of(rules.rhymes, last) & set(groups):
+    if kind.isupper() and last and not level_groups(rules.rhymes.readings(last)) & set(groups):
         raise ImpossibleRules(f"line {line + 1} rhymes, and {last} is not in {' '.join(groups)}")
     for template in fitting:
         yield LinePlan(pattern=pattern.name, template=template, rhymed=kind.isupper())

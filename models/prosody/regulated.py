@@ -6,9 +6,10 @@ import numpy as np
 
 from models.prosody.constraint import mask_weights
 from models.prosody.forms import Form
-from models.prosody.lexicon import Lexicon, level_groups_of, tones_of
+from models.prosody.lexicon import Lexicon, tones_of
 from models.prosody.patterns import Tone
 from models.prosody.plan import LinePlan, make_plan
+from models.prosody.readings import level_groups
 from models.prosody.rules import Rules
 
 
@@ -147,5 +148,5 @@ class RegulatedWriting:
     def _group_of(self, rhyme: str) -> str:
         """The group that a first rhyme settles: of those in the plan, the one of its likeliest reading."""
         book = self._rules.lexicon.book
-        open_groups = level_groups_of(book, rhyme) & set(self._rules.plan.groups)
+        open_groups = level_groups(book.readings(rhyme)) & set(self._rules.plan.groups)
         return next(reading.group for reading in book.readings(rhyme) if reading.group in open_groups)

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from models.bundle import sha256_of
-from models.prosody import FORMS, Form, is_han
+from models.prosody import FORMS, is_han
+from models.prosody.shape import form_of
 
 SPLITS = ("train", "validation", "test")
 # Taken per form from the poems in the order of their hash; what is left is for training. 1,200 a form
@@ -98,22 +99,13 @@ def load(folder: Path, name: str) -> list[Poem]:
     ]
 
 
-def form_of(lines: tuple[str, ...]) -> Form | None:
-    """The form with this number and length of lines, if any."""
-    lengths = {len(line) for line in lines}
-    for form in FORMS.values():
-        if len(lines) == form.lines and lengths == {form.characters}:
-            return form
-    return None
-
-
 def fault_of(lines: Sequence[str]) -> str | None:
     """Why these lines are no poem: `not_chinese`, `odd_character` or `no_form`; None if they are one."""
     if not all(is_han(line) for line in lines):
         return "not_chinese"
     if any(_SPELLING.search(line) for line in lines):
         return "odd_character"
-    return None if form_of(tuple(lines)) else "no_form"
+    return None if form_of(lines) else "no_form"
 
 
 def simplifier() -> Callable[[str], str]:

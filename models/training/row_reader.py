@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 
 from models.prosody import is_han
-from models.training.corpus import Poem, fault_of, form_of, simplifier
+from models.prosody.shape import form_of
+from models.training.corpus import Poem, fault_of, simplifier
 from models.training.poem_files import Row
 
 FIELDS = ("content", "keywords", "title", "author", "dynasty")
