@@ -91,26 +91,29 @@ def load_weights(run: Path) -> tuple[torch.nn.Module, CharacterTokenizer, dict[s
 
 
 @torch.no_grad()
-def continued(run: Path) -> tuple[torch.nn.Module, CharacterTokenizer]:
-    """A run's model and tokenizer with today's control tokens at the vocabulary's end.
+def continued(run: Path, vocab: Path | None = None) -> tuple[torch.nn.Module, CharacterTokenizer]:
+    """A run's model, with the vocabulary of `vocab` or else its own, and today's control tokens at the end.
 
-    A new token starts as the mean of its kin (see `vocabulary.kin`), or of all tokens.
+    A token that the run did not know starts as the mean of its kin (see `vocabulary.kin`), or of all tokens.
     """
     model, tokenizer, config = load_weights(run)
     template = template_for(config["arch"])
-    longer = extended(tokenizer, template)
-    old = model.get_input_embeddings().weight
-    near = kin(template)
-    rows = [_mean(old, tokenizer, near[token]) for token in longer.vocabulary[len(tokenizer) :]]
-    wider = new_model(config["arch"], longer, d_model=config["d_model"], layers=config["layers"])
-    weights = model.state_dict()
-    for name, own in wider.state_dict().items():
-        if own.shape != weights[name].shape:
-            weights[name] = torch.cat([weights[name], *rows])
-    wider.load_state_dict(weights)
-    return wider, longer
+    wanted = extended(CharacterTokenizer.read(vocab) if vocab else tokenizer, template)
+    old, near = model.get_input_embeddings().weight, kin(template)
+    known = set(tokenizer.vocabulary)
+    rows = [
+        old[tokenizer.id_of(token)] if token in known else _mean(old, tokenizer, near.get(token, ""))
+        for token in wanted.vocabulary
+    ]
+    renewed = new_model(config["arch"], wanted, d_model=config["d_model"], layers=config["layers"])
+    weights, embeddings = model.state_dict(), torch.stack(rows)
+    for name, value in weights.items():
+        if value.data_ptr() == old.data_ptr():  # input and output layers share it
+            weights[name] = embeddings
+    renewed.load_state_dict(weights)
+    return renewed, wanted
 
 
 def _mean(embeddings: torch.Tensor, tokenizer: CharacterTokenizer, text: str) -> torch.Tensor:
     ids = [index for index in tokenizer.encode(text) if index != tokenizer.unk_id]
-    return (embeddings[ids] if ids else embeddings).mean(dim=0, keepdim=True)
+    return (embeddings[ids] if ids else embeddings).mean(dim=0)

@@ -17,7 +17,7 @@ from models.prompt import PromptTemplate
 from models.training.schedule import SCHEDULES
 
 # What says where a run lies, and nothing of how it was made.
-PLACES = ("corpus", "keywords", "out", "init")
+PLACES = ("corpus", "keywords", "out", "init", "vocab")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,7 @@ class TrainingConfig:
     steps: int = 0
     minutes: float = 0.0
     init: str = ""
+    vocab: str = ""
     fresh_encoder: bool = False
     d_model: int = 256
     layers: int = 6
@@ -52,8 +53,8 @@ class TrainingConfig:
         """The command line that gives these settings, with the places left open."""
         flags = {name: value for name, value in asdict(self).items() if name not in PLACES and value}
         words = [f"--{name.replace('_', '-')}" + ("" if v is True else f" {v}") for name, v in flags.items()]
-        init = " --init OTHER" if self.init else ""
-        return f"python -m models.training.train --corpus C --keywords K --out RUN{init} {' '.join(words)}"
+        places = "".join(f" --{name} {name.upper()}" for name in ("init", "vocab") if getattr(self, name))
+        return f"python -m models.training.train --corpus C --keywords K --out RUN{places} {' '.join(words)}"
 
     def write(self, path: Path, template: PromptTemplate) -> None:
         """Save the settings with what they stand for: data by content, code by commit, versions."""
@@ -106,7 +107,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, help="folder of this run; an interrupted run there goes on")
     add("steps", "steps to train; a run planned so resumes exactly")
     add("minutes", "or time to train, for a machine whose speed is not known")
-    add("init", "folder of a run whose weights to start from; its vocabulary is extended")
+    add("init", "folder of a run whose weights to start from; and whose vocabulary, unless --vocab says")
+    add("vocab", "vocab.txt to use: a token a line, control tokens are added at its end")
     parser.add_argument("--fresh-encoder", action="store_true", help="with --init: T5's encoder begins anew")
     add("d-model", "width")
     add("layers", "layers, of each half of a T5")

@@ -3,8 +3,8 @@
     npm pack chinese-poetry && tar xzf chinese-poetry-*.tgz
     python -m models.training.corpus --package package --out runs/corpus
 
-writes `train.jsonl`, `validation.jsonl`, `test.jsonl` (one poem a line) and `corpus.json` (counts, and a
-SHA-256 of each split). The same package gives the same bytes.
+writes `train.jsonl`, `validation.jsonl`, `test.jsonl` (one poem a line), `ci.jsonl` (词, kept apart: no poet
+learns it yet) and `corpus.json` (counts, and a SHA-256 of each). The same package gives the same bytes.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from models.bundle import sha256_of
 from models.prosody import FORMS, is_han
 from models.prosody.shape import form_of
+from models.training import ci
+from models.training.spelling import simplifier, standard_spelling
 
 SPLITS = ("train", "validation", "test")
 # Taken per form from the poems in the order of their hash; what is left is for training. 1,200 a form
@@ -89,6 +91,12 @@ def split(poems: Iterable[Poem]) -> dict[str, list[Poem]]:
     return splits
 
 
+def respelt(poem: Poem) -> Poem:
+    """The poem in standard spelling. Done after splitting, so that the spelling table moves no poem."""
+    lines = tuple(standard_spelling(line) for line in poem.lines)
+    return replace(poem, title=standard_spelling(poem.title), lines=lines)
+
+
 def load(folder: Path, name: str) -> list[Poem]:
     """Read a split that `write` wrote."""
     with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:
@@ -106,13 +114,6 @@ def fault_of(lines: Sequence[str]) -> str | None:
     if any(_SPELLING.search(line) for line in lines):
         return "odd_character"
     return None if form_of(lines) else "no_form"
-
-
-def simplifier() -> Callable[[str], str]:
-    """What turns traditional characters into simplified ones, word by word (OpenCC, t2s)."""
-    import opencc
-
-    return opencc.OpenCC("t2s").convert
 
 
 def _simplified(records: Iterable[dict]) -> Iterator[dict]:
@@ -204,8 +205,14 @@ def main() -> None:
     parser.add_argument("--package", type=Path, required=True, help="the unpacked npm package")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    facts = {"source": "npm chinese-poetry (MIT), dist/quantangshi"}
-    print(json.dumps(write(split(clean_poems(options.package)), options.out, facts), indent=2))
+    splits = split(clean_poems(options.package))
+    respelt_splits = {name: [respelt(poem) for poem in poems] for name, poems in splits.items()}
+    options.out.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "source": "npm chinese-poetry (MIT), dist/quantangshi; 词: songci, wudaishici",
+        "ci": ci.write(ci.clean(options.package), options.out / "ci.jsonl"),
+    }
+    print(json.dumps(write(respelt_splits, options.out, facts), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

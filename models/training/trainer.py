@@ -27,7 +27,7 @@ from models.training.keywords import read_keywords
 from models.training.objective import training_loss
 from models.training.schedule import faded, rate_factor
 from models.training.validation import validate
-from models.training.vocabulary import build_tokenizer, template_for
+from models.training.vocabulary import build_tokenizer, extended, template_for
 
 CHART = "chart.png"
 # Poems that the validation loss is measured on: enough to see the trend, few enough to cost no time.
@@ -67,8 +67,11 @@ class Trainer:
     def _start(self) -> tuple[PreTrainedModel, CharacterTokenizer]:
         config = self.config
         if config.init:
-            return checkpoint.continued(Path(config.init))
-        tokenizer = build_tokenizer(self.poems, self.template)
+            return checkpoint.continued(Path(config.init), Path(config.vocab) if config.vocab else None)
+        if config.vocab:
+            tokenizer = extended(CharacterTokenizer.read(Path(config.vocab)), self.template)
+        else:
+            tokenizer = build_tokenizer(self.poems, self.template)
         return new_model(config.arch, tokenizer, d_model=config.d_model, layers=config.layers), tokenizer
 
     def _first_batches(self) -> list[Batch]:
