@@ -97,3 +97,35 @@ def test_a_t5_begins_as_a_copier():
     likeness = torch.nn.functional.cosine_similarity(said[:, None], embeddings[None], dim=-1)
     assert torch.equal(likeness.argmax(dim=1), batch.input_ids[torch.arange(len(places)), places])
     assert sampler.draw(POEM, rng)
+
+
+def test_auxiliary_loss_counts_hidden_keywords_and_ends_of_lines_once_more():
+    torch.manual_seed(0)
+    words = tokenizer("gpt2")
+    model = new_model("gpt2", words, d_model=128, layers=2)
+    make = maker("gpt2")
+    shown = make.batch([POEM] * 40, random.Random(1))
+    batch = make.batch([POEM] * 40, random.Random(1), masking=0.15)
+
+    hidden = batch.input_ids != shown.input_ids
+    assert (batch.input_ids[hidden] == words.id_of("[MASK]")).all()
+    assert torch.equal(batch.labels, shown.labels)
+    # The prompt and the ends of lines are always seen.
+    characters = (batch.labels != IGNORED) & (batch.labels != words.eos_id) & (batch.labels != words.sep_id)
+    assert not (hidden[:, 1:] & ~characters[:, :-1]).any()
+    assert hidden.sum() / characters.sum() == pytest.approx(0.15, abs=0.04)
+
+    ends = batch.labels == words.eos_id
+    read_later = torch.roll(hidden, -1, dims=1)
+    assert torch.equal(batch.auxiliary, ends | (batch.copied & read_later))
+    assert (batch.auxiliary & ~ends).any()
+
+    losses, _, _ = nats(model, batch)
+    named = batch.auxiliary[batch.labels != IGNORED]
+    loss = training_loss(model, batch, keyword_weight=1.0, guidance=0.0, auxiliary=0.1)
+    assert loss.item() == pytest.approx((0.9 * losses.mean() + 0.1 * losses[named].mean()).item(), abs=2e-3)
+
+
+def test_without_masking_nothing_is_auxiliary():
+    batch = maker("gpt2").batch([POEM], random.Random(1))
+    assert not batch.auxiliary.any()

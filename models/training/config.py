@@ -44,6 +44,7 @@ class TrainingConfig:
     guidance: float = 0.3
     transplants: float = 0.4
     keyword_weight: float = 2.0
+    auxiliary: float = 0.0
     checkpoint_minutes: float = 5.0
     threads: int = 1
     device: str = "cpu"
@@ -91,6 +92,8 @@ def parse_config(arguments: list[str] | None = None, *, about: str = "") -> Trai
     options = vars(parser.parse_args(arguments))
     if bool(options["steps"]) == bool(options["minutes"]):
         parser.error("give --steps or --minutes")
+    if options["auxiliary"] and options["arch"] != "gpt2":
+        parser.error("--auxiliary: the masked keyword loss is GPT2's")
     return TrainingConfig(**options)
 
 
@@ -121,6 +124,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("guidance", "weight of the attention guidance at first; 0 is off")
     add("transplants", "share of poems with foreign words at first; 0 is off")
     add("keyword-weight", "weight of keywords' characters at first; 1 is off")
+    add("auxiliary", "GPT2: share of the loss on masked keywords and ends of lines; 0 is off, originally 0.1")
     add("checkpoint-minutes", "time between two checkpoints")
     best = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from models.prompt import PromptTemplate
 from models.prosody import FORMS
-from models.tokenizer import EOS, SEP, CharacterTokenizer
+from models.tokenizer import EOS, MASK, SEP, CharacterTokenizer
 from models.training.corpus import Poem
 from models.training.keyword_sampler import KeywordSampler
 from models.training.rhymes import rhyme_of
@@ -48,12 +48,14 @@ class Batch:
         labels: int64 (N, T), what is to be written after each place; IGNORED where nothing is learned. For a
             GPT2 the places are those of `input_ids`.
         copies: int64 (K, 3): row, place in `labels` and place in `input_ids` of keywords' characters.
+        auxiliary: bool (N, T), the labels that the auxiliary loss counts; all false where it is off.
     """
 
     input_ids: torch.Tensor
     mask: torch.Tensor
     labels: torch.Tensor
     copies: torch.Tensor
+    auxiliary: torch.Tensor
 
     @property
     def copied(self) -> torch.Tensor:
@@ -83,8 +85,14 @@ class ExampleMaker:
         self._keywords = keywords
         self._before_keywords = tokenizer.encode(template.prompt.partition("{keywords}")[0])[-1]
 
-    def batch(self, poems: Sequence[Poem], rng: random.Random, *, transplant: bool = False) -> Batch:
-        """Poems of one form as a batch; T5's examples all begin at one line, so that little is padded."""
+    def batch(
+        self, poems: Sequence[Poem], rng: random.Random, *, transplant: bool = False, masking: float = 0.0
+    ) -> Batch:
+        """Poems of one form as a batch; T5's examples all begin at one line, so that little is padded.
+
+        `masking` is the share of a GPT2's poem that it may not see; its auxiliary loss counts the keywords
+        there, and all ends of lines.
+        """
         first = 0
         if self._arch == "t5" and rng.random() >= _FROM_THE_START:
             first = rng.randrange(len(poems[0].lines))
@@ -94,7 +102,19 @@ class ExampleMaker:
                 examples.append(self.example(*self._keywords.transplant(poem, rng), rng, first=first))
             else:
                 examples.append(self.example(poem, self._keywords.draw(poem, rng), rng, first=first))
-        return collate(self._arch, examples, self._tokenizer.pad_id)
+        batch = collate(self._arch, examples, self._tokenizer.pad_id)
+        return self._masked(batch, masking, rng) if masking else batch
+
+    def _masked(self, batch: Batch, share: float, rng: random.Random) -> Batch:
+        """Hide characters of the poems from a GPT2, which still has to write them."""
+        ends = batch.labels == self._tokenizer.eos_id
+        shown = (batch.labels != IGNORED) & ~ends & (batch.labels != self._tokenizer.sep_id)
+        drawn = torch.rand(shown.shape, generator=torch.Generator().manual_seed(rng.getrandbits(32)))
+        hidden = shown & (drawn < share)
+        # What is written after place t is read at t + 1.
+        ids = batch.input_ids.clone()
+        ids[:, 1:][hidden[:, :-1]] = self._tokenizer.id_of(MASK)
+        return replace(batch, input_ids=ids, auxiliary=(hidden & batch.copied) | ends)
 
     def example(self, poem: Poem, keywords: Sequence[str], rng: random.Random, *, first: int = 0) -> Example:
         """One example; the lines before `first` are given."""
@@ -163,10 +183,12 @@ def collate(arch: str, examples: Sequence[Example], pad_id: int) -> Batch:
         for row, example in enumerate(examples)
         for there, here in example.copies
     ]
+    labels = _pad(written, IGNORED)
     return Batch(
         input_ids=_pad(read, pad_id),
         mask=_pad([[1] * len(row) for row in read], 0),
-        labels=_pad(written, IGNORED),
+        labels=labels,
+        auxiliary=torch.zeros_like(labels, dtype=torch.bool),
         copies=torch.tensor(copies, dtype=torch.int64).reshape(-1, 3),
     )
 

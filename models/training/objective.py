@@ -24,15 +24,14 @@ _LEAST_ATTENTION = 1e-6
 
 
 class _OutputLoss(torch.autograd.Function):
-    """Weighted mean cross entropy of `hidden @ matrix.T`, in pieces; the gradients are made on the way.
+    """Cross entropies of `hidden @ matrix.T`, each times its share, summed in pieces.
 
-    The logits of a batch are by far its largest tensor. They are never held whole.
+    The gradients are made on the way. The logits of a batch, by far its largest tensor, are never held whole.
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, matrix: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, matrix: Tensor, labels: Tensor, shares: Tensor) -> Tensor:
         half, output = hidden.to(torch.bfloat16), matrix.to(torch.bfloat16)
-        shares = weights / weights.sum()
         hidden_gradient, matrix_gradient = torch.empty_like(half), torch.zeros_like(matrix)
         total = torch.zeros((), device=hidden.device)
         for start in range(0, len(labels), _ROWS):
@@ -53,16 +52,29 @@ class _OutputLoss(torch.autograd.Function):
         return hidden_gradient * gradients[0], matrix_gradient * gradients[0], None, None
 
 
-def training_loss(model: PreTrainedModel, batch: Batch, *, keyword_weight: float, guidance: float) -> Tensor:
-    """Nats per token, keywords' characters counted `keyword_weight` times, and `guidance` times the other."""
+def training_loss(
+    model: PreTrainedModel, batch: Batch, *, keyword_weight: float, guidance: float, auxiliary: float = 0.0
+) -> Tensor:
+    """Nats per token, keywords' characters counted `keyword_weight` times, and `guidance` times the other.
+
+    `auxiliary` is the share of the loss that goes to the labels that the batch names for it (0.1 in the
+    original work: keywords that were masked in the input, and ends of lines).
+    """
     hidden, attentions = _hidden(model, batch, attentions=guidance > 0)
     written = batch.labels != IGNORED
-    weights = 1 + (keyword_weight - 1) * batch.copied[written].float()
+    weights = _shares(1 + (keyword_weight - 1) * batch.copied[written].float())
+    if auxiliary > 0:
+        named = batch.auxiliary[written].float()
+        weights = (1 - auxiliary) * weights + auxiliary * _shares(named)
     with torch.autocast(hidden.device.type, enabled=False):
         loss = _OutputLoss.apply(hidden[written], model.lm_head.weight, batch.labels[written], weights)
         if guidance > 0 and len(batch.copies):
             loss = loss + guidance * _distraction(model, attentions, batch.copies)
     return loss
+
+
+def _shares(weights: Tensor) -> Tensor:
+    return weights / weights.sum().clamp_min(1)
 
 
 @torch.no_grad()

@@ -36,6 +36,8 @@ _VALIDATION = 400
 _GUIDANCE_UNTIL = 0.5
 _KEYWORD_WEIGHT_UNTIL = 0.5
 _TRANSPLANTS_UNTIL = 0.15
+# Share of a poem's characters that the original work masks for the auxiliary loss.
+_MASKED = 0.15
 # Batches that a T5's copying heads are fitted to.
 _FITTED = 20
 
@@ -137,13 +139,19 @@ class Trainer:
         config = self.config
         poems, rng = self._next()
         transplants = faded(config.transplants, done=done, until=_TRANSPLANTS_UNTIL)
-        batch = self.maker.batch(poems, rng, transplant=rng.random() < transplants).to(config.device)
+        batch = self.maker.batch(
+            poems,
+            rng,
+            transplant=rng.random() < transplants,
+            masking=_MASKED if config.auxiliary else 0.0,
+        ).to(config.device)
         with torch.autocast(config.device, dtype=torch.bfloat16):
             loss = training_loss(
                 self.model,
                 batch,
                 keyword_weight=faded(config.keyword_weight, done=done, until=_KEYWORD_WEIGHT_UNTIL, to=1.0),
                 guidance=faded(config.guidance, done=done, until=_GUIDANCE_UNTIL),
+                auxiliary=config.auxiliary,
             )
         (loss / config.accumulate).backward()
         return loss.item()
