@@ -17,7 +17,7 @@ ROOMS = {
     "server": {"models", "index_builder", "server", "image2poem.v1"},
     "clients/image2poem": {"image2poem"},
 }
-LEARNING_ONLY = {"torch", "transformers", "onnx", "onnxscript", "opencc", "scipy"}
+LEARNING_ONLY = {"torch", "transformers", "accelerate", "onnx", "onnxscript", "opencc", "scipy"}
 MAY_IMPORT_GRPC = {"service", "errors", "app"}
 
 

@@ -70,7 +70,7 @@ def test_guidance_falls_when_it_is_followed(poet):
         return with_it - training_loss(model, batch, keyword_weight=1.0, guidance=0.0)
 
     before = distraction().item()
-    for _ in range(30):
+    for _ in range(50):
         optimizer.zero_grad()
         training_loss(model, batch, keyword_weight=1.0, guidance=1.0).backward()
         optimizer.step()

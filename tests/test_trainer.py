@@ -142,9 +142,12 @@ def test_helps_fade():
 
 
 def test_the_command_line_gives_the_settings_back(tmp_path):
-    config = run_config(tmp_path, steps=7, schedule="wsd", threads=1, device="cpu", fresh_encoder=True)
+    config = run_config(
+        tmp_path, steps=7, schedule="wsd", fresh_encoder=True, guidance=0.0, init="a run", precision="fp32"
+    )
+    assert parse_config(config.arguments()) == config
     words = config.command().split()[3:]
-    for place, name in {"C": config.corpus, "K": config.keywords, "RUN": config.out}.items():
+    for place, name in {"C": config.corpus, "K": config.keywords, "RUN": config.out, "INIT": "a run"}.items():
         words[words.index(place)] = name
     assert parse_config(words) == config
     with pytest.raises(SystemExit):

@@ -10,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, T5Config,
 
 from models.tokenizer import CharacterTokenizer
 
-_HEAD = 64
+HEAD = 64
 
 
 def new_model(arch: str, tokenizer: CharacterTokenizer, *, d_model: int, layers: int) -> PreTrainedModel:
@@ -24,7 +24,7 @@ def _new_gpt2(tokenizer: CharacterTokenizer, d_model: int, layers: int) -> GPT2L
         n_positions=128,
         n_embd=d_model,
         n_layer=layers,
-        n_head=d_model // _HEAD,
+        n_head=d_model // HEAD,
         activation_function="gelu_pytorch_tanh",
         resid_pdrop=0.0,
         embd_pdrop=0.0,
@@ -42,8 +42,8 @@ def _new_t5(tokenizer: CharacterTokenizer, d_model: int, layers: int) -> T5ForCo
     config = T5Config(
         vocab_size=len(tokenizer),
         d_model=d_model,
-        d_kv=_HEAD,
-        num_heads=d_model // _HEAD,
+        d_kv=HEAD,
+        num_heads=d_model // HEAD,
         d_ff=4 * d_model,
         num_layers=layers,
         num_decoder_layers=layers,
@@ -75,7 +75,7 @@ def parameter_groups(model: PreTrainedModel, *, learning_rate: float, weight_dec
     return [
         {
             "params": parameters,
-            "base_lr": learning_rate / math.sqrt(_HEAD) if query else learning_rate,
+            "base_lr": learning_rate / math.sqrt(HEAD) if query else learning_rate,
             "weight_decay": weight_decay if decays else 0.0,
         }
         for (query, decays), parameters in groups.items()
@@ -98,5 +98,5 @@ def begin_anew(name: str, parameter: torch.nn.Parameter, layers: int) -> None:
     if name.endswith((".o.weight", ".wo.weight")):
         std /= math.sqrt(2 * layers)
     elif _is_t5_query(name):
-        std /= math.sqrt(_HEAD)
+        std /= math.sqrt(HEAD)
     torch.nn.init.normal_(parameter, std=std)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +14,13 @@ import torch
 
 from models.tokenizer import CharacterTokenizer
 from models.training.architectures import new_model
-from models.training.vocabulary import extended, kin, template_for
+from models.training.bundle_weights import bundle_settings, is_bundle, load_bundle
+from models.training.config import InvalidRun
 
 CHECKPOINT = "checkpoint.pt"
+CONFIG = "config.json"
 LOG = "log.jsonl"
+VOCABULARY = "vocab.txt"
 
 
 @dataclass(kw_only=True)
@@ -40,31 +46,55 @@ class Progress:
 
 
 def save(out: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write the checkpoint: a temporary file, then a rename."""
+    """Write the checkpoint, whole or not at all."""
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "progress": asdict(progress),
         "torch_rng": torch.get_rng_state(),
     }
-    partial = out / f"{CHECKPOINT}.partial"
-    torch.save(state, partial)
-    partial.replace(out / CHECKPOINT)
+    renew(out / CHECKPOINT, lambda partial: torch.save(state, partial))
 
 
 def resume(
     out: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, device: str
 ) -> Progress | None:
-    """Restore what `save` wrote, and cut the log back to it; None where there is no checkpoint."""
+    """Restore what `save` wrote; None where there is no checkpoint.
+
+    Raises InvalidRun for a checkpoint that is damaged, or of another model.
+    """
     if not (out / CHECKPOINT).exists():
         return None
-    state = torch.load(out / CHECKPOINT, weights_only=True, map_location=device)
-    model.load_state_dict(state["model"])
+    state = _read(out, device)
+    _fill(model, state, out)
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["torch_rng"].cpu())
-    progress = Progress(**state["progress"])
-    _cut_log(out / LOG, progress.step)
-    return progress
+    return Progress(**state["progress"])
+
+
+def renew(path: Path, write: Callable[[Path], object]) -> None:
+    """Replace a file by what `write` writes to the path that it is given: a kill leaves the old one whole."""
+    partial = path.with_name(f".partial-{path.name}")
+    write(partial)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_config(out: Path, facts: dict[str, Any]) -> None:
+    """Save what a run is made with."""
+    text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+    renew(out / CONFIG, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """What `write_config` saved; of a bundle, what it says of its model. Raises InvalidRun without any."""
+    if is_bundle(run):
+        return bundle_settings(run)
+    try:
+        return json.loads((run / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidRun(f"{run / CONFIG}: no settings of a run ({error})") from None
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -75,45 +105,49 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def _cut_log(path: Path, step: int) -> None:
-    kept = [entry for entry in read_log(path) if entry["step"] <= step]
-    path.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
+def cut_log(path: Path, progress: Progress | None) -> None:
+    """Take out what was logged after the checkpoint with `progress`; all, where there is none."""
+    kept = [entry for entry in read_log(path) if progress and entry["step"] <= progress.step]
+    text = "".join(json.dumps(entry) + "\n" for entry in kept)
+    renew(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def load_weights(run: Path) -> tuple[torch.nn.Module, CharacterTokenizer, dict[str, Any]]:
-    """A run's model, its tokenizer, and what it was started with and how far it came, as one mapping."""
-    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    tokenizer = CharacterTokenizer.read(run / "vocab.txt")
+    """A run's model, its tokenizer, and what it was started with and how far it came, as one mapping.
+
+    A poet's bundle may stand for the run that it was made of. Raises InvalidRun where the folder holds
+    neither whole.
+    """
+    if is_bundle(run):
+        return load_bundle(run)
+    config, state = read_config(run), _read(run, "cpu")
+    tokenizer = read_vocabulary(run / VOCABULARY)
     model = new_model(config["arch"], tokenizer, d_model=config["d_model"], layers=config["layers"])
-    state = torch.load(run / CHECKPOINT, weights_only=True, map_location="cpu")
-    model.load_state_dict(state["model"])
+    _fill(model, state, run)
     return model, tokenizer, {**config, **state["progress"]}
 
 
-@torch.no_grad()
-def continued(run: Path, vocab: Path | None = None) -> tuple[torch.nn.Module, CharacterTokenizer]:
-    """A run's model, with the vocabulary of `vocab` or else its own, and today's control tokens at the end.
-
-    A token that the run did not know starts as the mean of its kin (see `vocabulary.kin`), or of all tokens.
-    """
-    model, tokenizer, config = load_weights(run)
-    template = template_for(config["arch"])
-    wanted = extended(CharacterTokenizer.read(vocab) if vocab else tokenizer, template)
-    old, near = model.get_input_embeddings().weight, kin(template)
-    known = set(tokenizer.vocabulary)
-    rows = [
-        old[tokenizer.id_of(token)] if token in known else _mean(old, tokenizer, near.get(token, ""))
-        for token in wanted.vocabulary
-    ]
-    renewed = new_model(config["arch"], wanted, d_model=config["d_model"], layers=config["layers"])
-    weights, embeddings = model.state_dict(), torch.stack(rows)
-    for name, value in weights.items():
-        if value.data_ptr() == old.data_ptr():  # input and output layers share it
-            weights[name] = embeddings
-    renewed.load_state_dict(weights)
-    return renewed, wanted
+def read_vocabulary(path: Path) -> CharacterTokenizer:
+    """The tokenizer of a `vocab.txt`. Raises InvalidRun where there is none."""
+    try:
+        return CharacterTokenizer.read(path)
+    except (OSError, ValueError) as error:
+        raise InvalidRun(f"{path}: no vocabulary ({error})") from None
 
 
-def _mean(embeddings: torch.Tensor, tokenizer: CharacterTokenizer, text: str) -> torch.Tensor:
-    ids = [index for index in tokenizer.encode(text) if index != tokenizer.unk_id]
-    return (embeddings[ids] if ids else embeddings).mean(dim=0)
+def _read(run: Path, device: str) -> dict[str, Any]:
+    try:
+        return torch.load(run / CHECKPOINT, weights_only=True, map_location=device)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise InvalidRun(f"{run / CHECKPOINT} cannot be read ({_first_line(error)})") from None
+
+
+def _fill(model: torch.nn.Module, state: dict[str, Any], run: Path) -> None:
+    try:
+        model.load_state_dict(state["model"])
+    except (RuntimeError, KeyError) as error:
+        raise InvalidRun(f"{run}: {CHECKPOINT} is not of the model of {CONFIG} and {VOCABULARY}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

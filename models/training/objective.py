@@ -30,8 +30,10 @@ class _OutputLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, matrix: Tensor, labels: Tensor, shares: Tensor) -> Tensor:
-        half, output = hidden.to(torch.bfloat16), matrix.to(torch.bfloat16)
+    def forward(
+        ctx: Any, hidden: Tensor, matrix: Tensor, labels: Tensor, shares: Tensor, dtype: torch.dtype
+    ) -> Tensor:
+        half, output = hidden.to(dtype), matrix.to(dtype)
         hidden_gradient, matrix_gradient = torch.empty_like(half), torch.zeros_like(matrix)
         total = torch.zeros((), device=hidden.device)
         for start in range(0, len(labels), _ROWS):
@@ -40,7 +42,7 @@ class _OutputLoss(torch.autograd.Function):
             own = (torch.arange(len(probabilities), device=hidden.device), labels[rows])
             total -= (probabilities[own].clamp_min(1e-30).log() * shares[rows]).sum()
             probabilities[own] -= 1
-            change = (probabilities * shares[rows, None]).to(torch.bfloat16)
+            change = (probabilities * shares[rows, None]).to(dtype)
             hidden_gradient[rows] = change @ output
             matrix_gradient += change.T @ half[rows]
         ctx.save_for_backward(hidden_gradient.to(hidden.dtype), matrix_gradient)
@@ -49,7 +51,7 @@ class _OutputLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         hidden_gradient, matrix_gradient = ctx.saved_tensors
-        return hidden_gradient * gradients[0], matrix_gradient * gradients[0], None, None
+        return hidden_gradient * gradients[0], matrix_gradient * gradients[0], None, None, None
 
 
 def training_loss(
@@ -66,8 +68,10 @@ def training_loss(
     if auxiliary > 0:
         named = batch.auxiliary[written].float()
         weights = (1 - auxiliary) * weights + auxiliary * _shares(named)
-    with torch.autocast(hidden.device.type, enabled=False):
-        loss = _OutputLoss.apply(hidden[written], model.lm_head.weight, batch.labels[written], weights)
+    kind = hidden.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+    with torch.autocast(kind, enabled=False):
+        loss = _OutputLoss.apply(hidden[written], model.lm_head.weight, batch.labels[written], weights, dtype)
         if guidance > 0 and len(batch.copies):
             loss = loss + guidance * _distraction(model, attentions, batch.copies)
     return loss
