@@ -1,33 +1,35 @@
-"""How good a poet is, on held-out poems it never saw.
+"""How good a poet is: its verse from held-out keywords, beside the people's verse that they were taken from.
 
-    python -m models.training.evaluate --bundle models/bundles/gpt2 --corpus runs/corpus
+    python -m models.training.evaluate --bundle models/bundles/gpt2 --corpus runs/corpus \\
+        --processes 2 --poems runs/gpt2-poems.jsonl --out runs/gpt2-quality
 
-prints a JSON object and a dozen poems to read. Everything is sampled with fixed seeds from keywords of the
-test split.
+prints a table and writes `runs/gpt2-quality.json` and `.md`; docs/quality.md tells what each measure is.
+Poems are written once and kept in the file `--poems`. With `--read 20` twenty of them are printed, and
+nothing is measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from models.bundle import Bundle, open_bundle
-from models.engine import open_engine
-from models.poet import Poet
-from models.prompt import PromptTemplate, select_keywords
-from models.prosody import FORMS, Form
-from models.sampling import Sampling, draw, generator_of
-from models.tokenizer import EOS, SEP, CharacterTokenizer
-from models.training.corpus import Poem, load
+from models.bundle import Bundle, open_bundle, sha256_of
+from models.clip import Encoder
+from models.prosody import FORMS
+from models.sampling import Sampling
+from models.training.corpus import SPLITS, load
 from models.training.keyword_sampler import KeywordSampler
 from models.training.keywords import read_keywords
+from models.training.quality.originality import Span
+from models.training.quality.prompts import Prompt, prompts
+from models.training.quality.report import Material, Report, measure, verse_by_form
+from models.training.quality.table import figures, inserted, markdown
+from models.training.quality.writing import LINE_CHOICES, WrittenPoem, read_aloud, write_poems
 
-Prompt = tuple[list[str], Form]
+ENCODER = Path(__file__).parents[1] / "bundles" / "lite"
 
 
 def keyword_sampler(keyword_list: Path) -> KeywordSampler:
@@ -35,98 +37,159 @@ def keyword_sampler(keyword_list: Path) -> KeywordSampler:
     return KeywordSampler(read_keywords(keyword_list), 200_000)
 
 
-def prompts_from(
-    poems: Sequence[Poem], keywords: KeywordSampler, forms: Sequence[str], count: int
-) -> list[Prompt]:
-    """Keywords and form of `count` held-out poems."""
-    rng = random.Random(0)
-    chosen = rng.sample([poem for poem in poems if poem.form in forms], count)
-    return [(keywords.draw(poem, rng), FORMS[poem.form]) for poem in chosen]
+def evaluate(
+    bundle: Bundle, corpus: Path, keyword_list: Path, *, count: int, encoder: Path | None = ENCODER
+) -> tuple[dict[str, Any], list[list[str]]]:
+    """The means of all forms for a manifest, from `count` poems in all, and these poems, lines by poem.
+
+    Figures are fewer where the corpus is too small to have them.
+    """
+    sampler = keyword_sampler(keyword_list)
+    forms = _forms(bundle)
+    asked = prompts(load(corpus, "test"), sampler, forms, max(1, count // len(forms)))
+    poems = write_poems(bundle, asked, Sampling(), line_choices=LINE_CHOICES, encoder=encoder)
+    material = _material(corpus, sampler, encoder)
+    report = measure(bundle, verse_by_form(asked, poems), material, Sampling())
+    facts = {"prompts": len(asked), "split": "test"}
+    return {**facts, **figures(report.rows)}, [list(poem.lines) for poem in poems]
 
 
-def compose(poet: Poet, prompt: Prompt, *, seed: int) -> list[str]:
-    """One poem as the server writes it."""
-    words, form = prompt
-    lines = [""] * form.lines
-    for token in poet.compose(words, form=form, sampling=Sampling(), seed=seed):
-        lines[token.line] += token.text
-    return lines
+def _forms(bundle: Bundle) -> list[str]:
+    return [name for name in FORMS if name in bundle.manifest["prompt"]["forms"]]
 
 
-def keyword_use(poems: Sequence[Sequence[str]], prompts: Sequence[Prompt]) -> float:
-    """Share of the prompts' keywords that appear literally."""
-    used = [
-        word in "".join(lines) for lines, (words, _) in zip(poems, prompts, strict=True) for word in words
-    ]
-    return sum(used) / len(used)
+def _material(corpus: Path, sampler: KeywordSampler, encoder: Path | None) -> Material:
+    return Material(
+        training=load(corpus, "train"),
+        validation=load(corpus, "validation"),
+        sampler=sampler,
+        encoder=Encoder.open(open_bundle(encoder, kind="encoder"), threads=1) if encoder else None,
+    )
 
 
-def distinct_2(poems: Sequence[Sequence[str]]) -> float:
-    """Different character bigrams inside lines, as a share of all of them."""
-    bigrams = [line[i : i + 2] for lines in poems for line in lines for i in range(len(line) - 1)]
-    return len(set(bigrams)) / len(bigrams)
-
-
-def format_accuracy(bundle: Bundle, prompts: Sequence[Prompt]) -> float:
-    """Share of lines (T5) or whole poems (GPT2) with the right lengths when nothing constrains the poet."""
-    engine = open_engine(bundle)
-    tokenizer = CharacterTokenizer.read(bundle.file("vocab.txt"))
-    template = PromptTemplate.from_manifest(bundle.manifest)
-    free = np.zeros(len(tokenizer), dtype=np.float32)
-    good = 0
-    for seed, (words, form) in enumerate(prompts):
-        generators = [generator_of(seed, 0)]
-        ids = tokenizer.encode(template.render(select_keywords(words, form), form=form))
-        decoding = engine.begin([ids])
-        written: list[int] = []
-        for _ in range((form.characters + 1) * form.lines + 2):
-            [index], _ = draw(decoding.logits, free, Sampling(), generators)
-            written.append(int(index))
-            if tokenizer.vocabulary[index] == SEP:
-                break
-            decoding.step(np.array([[index]]))
-        good += _is_well_formed(written, tokenizer, form, whole=bundle.manifest["architecture"] != "t5")
-    return good / len(prompts)
-
-
-def _is_well_formed(ids: list[int], tokenizer: CharacterTokenizer, form: Form, *, whole: bool) -> bool:
-    text = tokenizer.decode(ids)
-    first, _, _ = text.partition(EOS)
-    if not whole:
-        return len(first) == form.characters
-    lines = text.removesuffix(SEP).split(EOS)
-    return text.endswith(SEP) and [len(line) for line in lines] == [form.characters] * form.lines
-
-
-def evaluate(bundle: Bundle, corpus: Path, keyword_list: Path, *, count: int) -> tuple[dict, list[list[str]]]:
-    """The figures, and the poems that they were counted on."""
-    poems = load(corpus, "test")
-    keywords = keyword_sampler(keyword_list)
-    poet = Poet.open(bundle)
-    prompts = prompts_from(poems, keywords, poet.forms, count)
-    written = [compose(poet, prompt, seed=seed) for seed, prompt in enumerate(prompts)]
-    figures = {
-        "prompts": count,
-        "split": "test",
-        "format_accuracy_unconstrained": format_accuracy(bundle, prompts),
-        "literal_keyword_use": keyword_use(written, prompts),
-        "distinct_2": distinct_2(written),
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What the prompts depend on."""
+    return {
+        "split": options.split,
+        "split_sha256": sha256_of(options.corpus / f"{options.split}.jsonl"),
+        "keywords_sha256": sha256_of(options.keywords),
     }
-    return {name: round(v, 4) if isinstance(v, float) else v for name, v in figures.items()}, written
 
 
-def main() -> None:
+def _written(
+    options: argparse.Namespace, bundle: Bundle, sampler: KeywordSampler, sampling: Sampling
+) -> tuple[list[Prompt], list[WrittenPoem]]:
+    asked = prompts(load(options.corpus, options.split), sampler, _forms(bundle), options.count)
+    asked = asked[: options.read or None]
+    poems = write_poems(
+        bundle,
+        asked,
+        sampling,
+        line_choices=options.line_choices,
+        encoder=options.encoder,
+        processes=options.processes,
+        path=options.poems,
+        settings=_settings(options),
+    )
+    return asked, poems
+
+
+def _record(bundle: Bundle, options: argparse.Namespace, report: Report) -> dict[str, Any]:
+    return {
+        "bundle": bundle.name,
+        "fingerprint": bundle.fingerprint,
+        **_settings(options),
+        "poems_per_form": options.count,
+        "temperature": options.temperature,
+        "top_p": options.top_p,
+        "line_choices": options.line_choices,
+        "rows": [row.to_json() for row in report.rows],
+        "figures": figures(report.rows),
+        "longest_spans": {form: _span(span) for form, span in report.spans.items()},
+    }
+
+
+def _span(span: Span) -> dict[str, Any]:
+    source = span.source
+    return {
+        "characters": span.characters,
+        "text": span.text,
+        "author": source.author if source else "",
+        "title": source.title if source else "",
+    }
+
+
+def _page(bundle: Bundle, options: argparse.Namespace, report: Report) -> str:
+    """The table as Markdown, with what it was made of."""
+    spans = [
+        f"- {FORMS[form].chinese}: {span.text} — {span.source.author}《{span.source.title}》"
+        for form, span in report.spans.items()
+        if span.source
+    ]
+    head = (
+        f"{bundle.name} ({bundle.fingerprint[:12]}), {options.split} split, "
+        f"up to {options.count} poems a form, temperature {options.temperature}, top-p {options.top_p}, "
+        f"the best of {options.line_choices} lines each."
+    )
+    shared = ["", "Longest spans shared with a training poem:", "", *spans] if spans else []
+    return "\n".join([head, "", markdown(report.rows).rstrip(), *shared, ""])
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models.training.evaluate", description=__doc__)
-    parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--keywords", type=Path, default=Path("index_builder/data/keywords.tsv"))
-    parser.add_argument("--count", type=int, default=200, help="poems to write")
-    options = parser.parse_args()
+    add = parser.add_argument
+    add("--bundle", type=Path, required=True)
+    add("--corpus", type=Path, required=True, help="folder written by models.training.corpus")
+    add("--keywords", type=Path, default=Path("index_builder/data/keywords.tsv"))
+    add(
+        "--encoder",
+        type=Path,
+        default=ENCODER,
+        help="bundle with the text encoder, which chooses too",
+    )
+    add("--split", choices=SPLITS, default="test", help="validation: for choosing settings")
+    add("--count", type=int, default=1000, help="poems of each form, at most as many as the split has")
+    add("--processes", type=int, default=1, help="that write side by side; threads that measure")
+    add("--poems", type=Path, help="file that the poems are kept in, and taken from where it fits")
+    add("--out", type=Path, help="write the table to OUT.json and OUT.md")
+    add(
+        "--into",
+        type=Path,
+        help="put the table into this document too, between <!-- NAME --> and <!-- /NAME -->",
+    )
+    add("--read", type=int, metavar="N", help="print N poems for reading, measure nothing")
+    add("--temperature", type=float, default=Sampling().temperature)
+    add("--line-choices", type=int, default=LINE_CHOICES, help="lines that each line is chosen of; 1 is off")
+    add("--top-p", type=float, default=Sampling().top_p)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parse(arguments)
     bundle = open_bundle(options.bundle, kind="poet")
-    figures, written = evaluate(bundle, options.corpus, options.keywords, count=options.count)
-    print(json.dumps(figures, ensure_ascii=False))
-    for lines in written[:12]:
-        print("，".join(lines) + "。")
+    sampling = Sampling(temperature=options.temperature, top_p=options.top_p)
+    sampler = keyword_sampler(options.keywords)
+    asked, poems = _written(options, bundle, sampler, sampling)
+    if options.read:
+        print("\n".join(read_aloud(poems)))
+        return
+    material = _material(options.corpus, sampler, options.encoder)
+    verse = verse_by_form(asked, poems)
+    report = measure(bundle, verse, material, sampling, threads=options.processes)
+    page = _page(bundle, options, report)
+    print(page)
+    if options.out:
+        _save(options, page, _record(bundle, options, report))
+    if options.into:
+        document = options.into.read_text(encoding="utf-8")
+        options.into.write_text(inserted(document, bundle.name, page), encoding="utf-8")
+
+
+def _save(options: argparse.Namespace, page: str, record: Mapping[str, Any]) -> None:
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    options.out.with_name(options.out.name + ".json").write_text(text, encoding="utf-8")
+    options.out.with_name(options.out.name + ".md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
