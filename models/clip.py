@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,9 +12,11 @@ import onnxruntime as ort
 from models.bundle import Bundle, CorruptArtifact
 from models.image import ImageSpec, decode_image, to_pixels
 from models.session import open_session
+from models.wordpiece import WordPiece
 
 _PICTURES_AT_ONCE = 8
 _TEXTS_AT_ONCE = 256
+_TOKENS_AT_ONCE = 4_096
 
 
 class Tokenizer(Protocol):
@@ -61,7 +63,10 @@ class LongestMatch:
         return 0, 1
 
 
-_TOKENIZERS = {"longest_match": LongestMatch.from_bundle}
+_TOKENIZERS: dict[str, Callable[[Bundle, Mapping[str, Any]], Tokenizer]] = {
+    "longest_match": LongestMatch.from_bundle,
+    "wordpiece": WordPiece.from_bundle,
+}
 
 
 class Encoder:
@@ -121,22 +126,36 @@ class Encoder:
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """float32 (N, D), unit rows, of any texts; unknown characters count for nothing beside known ones."""
-        batches = [self._encode_texts(batch) for batch in _batches(texts, _TEXTS_AT_ONCE)]
-        return np.concatenate(batches) if batches else np.empty((0, self.dimension), np.float32)
+        rows = [self._tokenizer(text) for text in texts]
+        vectors = np.empty((len(rows), self.dimension), np.float32)
+        for batch in _alike(rows):
+            vectors[batch] = self._encode_rows([rows[place] for place in batch])
+        return vectors
 
     def _encode_pictures(self, pictures: Sequence[bytes]) -> np.ndarray:
         images = (decode_image(picture, draft=self._spec.size) for picture in pictures)
         pixels = np.stack([to_pixels(image, self._spec) for image in images])
         return self._image.run(None, {"pixels": pixels})[0]
 
-    def _encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        rows = [self._tokenizer(text) for text in texts]
+    def _encode_rows(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
         ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
         mask = np.zeros_like(ids)
         for place, row in enumerate(rows):
             ids[place, : len(row)] = row
             mask[place, : len(row)] = 1
         return self._text.run(None, {"ids": ids, "mask": mask})[0]
+
+
+def _alike(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Places of the rows in batches of like length, such that little is padded and no batch is large."""
+    batch: list[int] = []
+    for place in sorted(range(len(rows)), key=lambda place: len(rows[place])):
+        if batch and (len(batch) == _TEXTS_AT_ONCE or (len(batch) + 1) * len(rows[place]) > _TOKENS_AT_ONCE):
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
 
 
 def _batches(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:

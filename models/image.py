@@ -56,8 +56,8 @@ class ImageSpec:
     Attributes:
         size: side of a view in pixels.
         mean, std: per channel, of values from 0 to 1.
-        views: any of `squash` (the whole picture, its proportions given up), `crop` (the middle square),
-            `start` and `end` (the squares at both ends of the longer side).
+        views: any of `squash` (the whole picture, its proportions given up), `crop` (the middle square, as
+            CLIP's processors cut it), `start` and `end` (the squares at both ends of the longer side).
     """
 
     size: int
@@ -111,7 +111,7 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS, draft: int | None
 def to_pixels(image: Image.Image, spec: ImageSpec) -> np.ndarray:
     """float32 (3, V · size, size): the V views of an RGB image, one below the other, normalised."""
     side = (spec.size, spec.size)
-    boxes = (_VIEWS[view](*image.size) for view in spec.views)
+    boxes = (_VIEWS[view](*image.size, spec.size) for view in spec.views)
     views = [np.asarray(image.resize(side, Image.Resampling.BICUBIC, box=box)) for box in boxes]
     pixels = np.concatenate(views).transpose(2, 0, 1).astype(np.float32, order="C")
     std = np.asarray(spec.std, np.float32)[:, None, None]
@@ -120,22 +120,25 @@ def to_pixels(image: Image.Image, spec: ImageSpec) -> np.ndarray:
     return pixels
 
 
-def _squash(width: int, height: int) -> tuple[float, float, float, float]:
+def _squash(width: int, height: int, _: int) -> tuple[float, float, float, float]:
     return 0, 0, width, height
 
 
-def _crop(width: int, height: int) -> tuple[float, float, float, float]:
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    return left, top, left + side, top + side
+def _crop(width: int, height: int, size: int) -> tuple[float, float, float, float]:
+    """CLIP resizes the shorter side to `size`, then cuts out whole pixels: the same square, in one step."""
+    short = min(width, height)
+    wide, high = int(size * width / short), int(size * height / short)
+    left, top = (wide - size) // 2, (high - size) // 2
+    right, bottom = (left + size) * width / wide, (top + size) * height / high
+    return left * width / wide, top * height / high, min(right, width), min(bottom, height)
 
 
-def _start(width: int, height: int) -> tuple[float, float, float, float]:
+def _start(width: int, height: int, _: int) -> tuple[float, float, float, float]:
     side = min(width, height)
     return 0, 0, side, side
 
 
-def _end(width: int, height: int) -> tuple[float, float, float, float]:
+def _end(width: int, height: int, _: int) -> tuple[float, float, float, float]:
     side = min(width, height)
     return width - side, height - side, width, height
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
+from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, RuntimeException
 
 from models.bundle import CorruptArtifact
 from models.session import ProviderUnavailable, open_session
@@ -58,6 +60,42 @@ def test_a_silent_fall_back_to_the_cpu_is_an_error(doubling: Path, monkeypatch: 
     )
     with pytest.raises(ProviderUnavailable, match="only CPUExecutionProvider can be used"):
         open_session(doubling, provider="cuda")
+
+
+@needs_no_cuda
+@pytest.mark.parametrize("failure", [EPFail, Fail, RuntimeException])
+def test_a_device_that_fails_is_told_from_a_file_that_is_no_model(
+    doubling: Path, monkeypatch: pytest.MonkeyPatch, failure: type[Exception]
+) -> None:
+    real = ort.InferenceSession
+
+    def without_device(
+        path: str, options: ort.SessionOptions, *, providers: list[str]
+    ) -> ort.InferenceSession:
+        if providers == ["CUDAExecutionProvider"]:
+            raise failure("CUDA failure 100: no CUDA-capable device is detected")
+        return real(path, options, providers=providers)
+
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(ort, "InferenceSession", without_device)
+    with pytest.raises(ProviderUnavailable, match="`gpu-cuda13` on a machine with a CUDA driver"):
+        open_session(doubling, provider="cuda")
+    if failure is Fail:
+        doubling.write_bytes(b"no model at all")
+        with pytest.raises(CorruptArtifact):
+            open_session(doubling, provider="cuda")
+
+
+def test_the_extras_for_gpus_are_those_for_serving_with_a_pinned_pair() -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    pairs = {
+        "gpu": {"faiss-gpu==1.15.1", "onnxruntime-gpu==1.26.0"},
+        "gpu-cuda13": {"faiss-gpu-cuvs==1.15.1", "onnxruntime-gpu==1.31.1"},
+    }
+    shared = {name for name in extras["serve"] if not name.startswith(("faiss", "onnxruntime"))}
+    for name, pair in pairs.items():
+        assert set(extras[name]) == shared | pair
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all", b"\x08\x07"])

@@ -1,0 +1,1 @@
+"""Fine-tuning a Chinese-CLIP on pictures and their texts."""
