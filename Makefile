@@ -45,7 +45,7 @@ serve: $(SERVE) $(INDEX)/CURRENT  ## Serve until Ctrl-C [LISTEN=127.0.0.1:50051]
 index: $(SERVE)  ## Build the keyword index anew and publish it
 	$(PY) -m index_builder build --keywords $(KEYWORDS) --encoder $(ENCODER) --out $(INDEX) --publish
 
-train: $(DEV)  ## Corpus, keywords, encoder and both poets anew, into runs/ [MINUTES=90 a poet]
+train: $(DEV)  ## Corpus, keywords, sources, encoder and both poets anew, into runs/ [MINUTES=90 a poet]
 	PYTHON=$(abspath $(PY)) RUNS=$(RUNS) MINUTES=$(MINUTES) models/training/train_all.sh
 
 test: lint type stubs  ## All that CI runs: style, types, stubs, tests

@@ -15,18 +15,20 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import cache, checker, encoder, index, parallelism, rules, serving, startup
+from benchmarks import cache, checker, choice, clip, encoder, index, parallelism, rules, serving, startup
 from benchmarks.result import Benchmark
 
 _ALL: dict[str, Benchmark] = {
     **startup.BENCHMARKS,
     **serving.BENCHMARKS,
     **encoder.BENCHMARKS,
+    **clip.BENCHMARKS,
     **index.BENCHMARKS,
     **cache.BENCHMARKS,
     **checker.BENCHMARKS,
     **rules.BENCHMARKS,
     **parallelism.BENCHMARKS,
+    **choice.BENCHMARKS,
 }
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 
+from models.diversity import DIVERSITY, POOL, spread
+
 
 class InvalidVector(ValueError):
     """A query that is not a finite float32 array of the index's dimension."""
@@ -89,6 +91,19 @@ class KeywordIndex:
             for score, place in zip(scores[0].tolist(), ids[0].tolist(), strict=True)
             if place >= 0
         ]
+
+    def diverse(self, vector: np.ndarray, k: int, *, diversity: float = DIVERSITY) -> list[Keyword]:
+        """The best keyword of one (D,) float32 vector, then near ones that say something else.
+
+        Chosen among the POOL · k nearest by maximal marginal relevance (`models.diversity.spread`), in the
+        order of choice: scores need not fall. `diversity` 0 gives `nearest`. Raises as `search`, and
+        ValueError for a diversity outside 0 to 1.
+        """
+        scores, ids = self.search(np.asarray(vector)[np.newaxis], POOL * k)
+        found = ids[0] >= 0
+        scores, ids = scores[0][found], ids[0][found]
+        chosen = spread(scores, self._index.reconstruct_batch(ids), k, diversity=diversity)
+        return [Keyword(text=self.keywords[ids[place]], score=float(scores[place])) for place in chosen]
 
 
 def _check(vectors: np.ndarray, dimension: int) -> None:

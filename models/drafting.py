@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.choice import LineJudge, Trials
 from models.engine import Decoding
+from models.guidance import Guide
 from models.prosody import Form, Writing
-from models.sampling import Sampling, draw
+from models.sampling import Sampling, draw, generator_of
 from models.tokenizer import CharacterTokenizer
 
 
@@ -39,6 +41,7 @@ class Row:
     Attributes:
         candidate: which candidate it belongs to, from 0.
         lines: the finished lines.
+        line: the beginning of the next one.
         ids: the poem's token ids.
         writing: the rules, as far as the poem is written.
         generator: its random numbers.
@@ -46,6 +49,7 @@ class Row:
 
     candidate: int
     lines: list[str]
+    line: str = ""
     ids: list[int]
     writing: Writing
     generator: np.random.Generator
@@ -55,10 +59,62 @@ class Row:
         return Row(
             candidate=self.candidate,
             lines=list(self.lines),
+            line=self.line,
             ids=list(self.ids),
             writing=self.writing.copy(),
             generator=generator,
         )
+
+
+@dataclass(kw_only=True)
+class Draft:
+    """The poems of one request, being written.
+
+    Attributes:
+        keywords: those that the poet was given.
+        parallel_lines: the lines, from 0, that are to close a parallel couplet.
+        line_choices, judge: as in `Poet.compose`.
+        guide: what is added to the logits.
+        rows: one a candidate.
+    """
+
+    keywords: Sequence[str]
+    form: Form
+    subject: str | None
+    sampling: Sampling
+    seed: int
+    parallel_lines: Sequence[int]
+    line_choices: int
+    judge: LineJudge
+    guide: Guide
+    rows: list[Row]
+
+    def trials(self, line: int) -> list[Row]:
+        """Copies of each row, `line_choices` of them together, to write different lines."""
+        return [
+            row.copy(generator_of(self.seed, row.candidate, line, choice))
+            for row in self.rows
+            for choice in range(self.line_choices)
+        ]
+
+    def choose(self, trials: Sequence[Row], written: Sequence[Sequence[PoemToken]]) -> list[int]:
+        """For each row, the place of the trial that goes on."""
+        log_probabilities = [[token.log_probability for token in tokens] for tokens in written]
+        totals = np.array(log_probabilities).sum(axis=0)
+        starts = range(0, len(trials), self.line_choices)
+        chosen = self.judge.choose(
+            [
+                Trials(
+                    before=trials[start].lines[:-1],
+                    lines=[trial.lines[-1] for trial in trials[start : start + self.line_choices]],
+                    log_probabilities=totals[start : start + self.line_choices],
+                    parallel=written[0][0].line in self.parallel_lines,
+                )
+                for start in starts
+            ],
+            keywords=self.keywords,
+        )
+        return [start + place for start, place in zip(starts, chosen, strict=True)]
 
 
 def write_line(
@@ -66,6 +122,7 @@ def write_line(
     decoding: Decoding,
     *,
     form: Form,
+    guide: Guide,
     sampling: Sampling,
     tokenizer: CharacterTokenizer,
     stopped: Callable[[], bool],
@@ -75,34 +132,33 @@ def write_line(
     At the line's end `decoding` has read all but its last character. Ends early once `stopped` says so; a
     line that was stopped is not in `Row.lines`.
     """
-    texts = [""] * len(rows)
     tokens: list[PoemToken] = []
     for position in range(form.characters):
         if stopped():
             return
         if position:
             decoding.step(np.array([[token.id] for token in tokens], dtype=np.int64))
-        tokens = _draw(rows, decoding.logits, position, sampling, tokenizer)
-        for place, (row, token) in enumerate(zip(rows, tokens, strict=True)):
+        tokens = _draw(rows, decoding.logits, guide, sampling, tokenizer)
+        for row, token in zip(rows, tokens, strict=True):
             row.writing.accept(token.text)
             row.ids.append(token.id)
-            texts[place] += token.text
-        if position + 1 == form.characters:
-            for row, text in zip(rows, texts, strict=True):
-                row.lines.append(text)
+            row.line += token.text
+            if position + 1 == form.characters:
+                row.lines.append(row.line)
+                row.line = ""
         yield tokens
 
 
 def _draw(
-    rows: Sequence[Row], logits: np.ndarray, position: int, sampling: Sampling, tokenizer: CharacterTokenizer
+    rows: Sequence[Row], logits: np.ndarray, guide: Guide, sampling: Sampling, tokenizer: CharacterTokenizer
 ) -> list[PoemToken]:
-    weights = np.stack([_weights(row, position, sampling, tokenizer) for row in rows])
+    weights = np.stack([_weights(row, own, guide, tokenizer) for row, own in zip(rows, logits, strict=True)])
     ids, log_probabilities = draw(logits, weights, sampling, [row.generator for row in rows])
     return [
         PoemToken(
             candidate=row.candidate,
             line=len(row.lines),
-            position=position,
+            position=len(row.line),
             id=int(index),
             # A fixed character that the vocabulary lacks is read as unknown, and written all the same.
             text=row.writing.forced() or tokenizer.vocabulary[index],
@@ -112,17 +168,11 @@ def _draw(
     ]
 
 
-def _weights(row: Row, position: int, sampling: Sampling, tokenizer: CharacterTokenizer) -> np.ndarray:
+def _weights(row: Row, logits: np.ndarray, guide: Guide, tokenizer: CharacterTokenizer) -> np.ndarray:
     forced = row.writing.forced()
     if forced is not None:
         return _only(forced, tokenizer)
-    weights = row.writing.weights()
-    written = row.ids[:-1] if position else row.ids
-    if not sampling.frequency_penalty or not written:
-        return weights
-    weights = weights.copy()
-    np.subtract.at(weights, written, np.float32(sampling.frequency_penalty))
-    return weights
+    return guide.weights(row.writing.weights(), logits, row.lines, row.line, row.ids)
 
 
 def _only(character: str, tokenizer: CharacterTokenizer) -> np.ndarray:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
 
 import numpy as np
 
 from models.bundle import Bundle, CorruptArtifact
-from models.choice import most_parallel
-from models.drafting import PoemToken, Row, write_line
+from models.choice import LineJudge
+from models.drafting import Draft, PoemToken, Row, write_line
 from models.engine import Decoding, open_engine
+from models.guidance import PARALLELISM, Guide
 from models.prompt import PromptTemplate, PromptTooLong, select_keywords
 from models.prosody import (
     FORMS,
@@ -25,11 +25,9 @@ from models.prosody import (
     RhymeBook,
     Rules,
 )
+from models.prosody.parallelism import Opposites
 from models.sampling import InvalidOption, Sampling, generator_of
 from models.tokenizer import EOS, CharacterTokenizer
-
-# How many lines are written of which the most parallel one closes a parallel couplet.
-COUPLET_CHOICES = 4
 
 
 class Poet:
@@ -77,7 +75,9 @@ class Poet:
         constraint: Constraint | None = None,
         subject: str | None = None,
         candidates: int = 1,
-        couplet_choices: int = COUPLET_CHOICES,
+        line_choices: int = 1,
+        judge: LineJudge | None = None,
+        parallelism: float | None = PARALLELISM,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[PoemToken]:
         """Write `candidates` poems side by side.
@@ -90,8 +90,11 @@ class Poet:
             constraint: what `constraint` gave for this form; without one, regulated verse in 平水韵.
             subject: one of `subjects`; None leaves it open.
             candidates: number of poems, at least 1.
-            couplet_choices: of how many lines the one is chosen that closes a parallel couplet of a 律诗.
-                Such a line is yielded once it is chosen: its characters come together. 1 is off.
+            line_choices: of how many lines each line is chosen. A line with a choice is yielded once it is
+                chosen: its characters come together. 1 is off.
+            judge: who chooses; without one, a judge that knows no query.
+            parallelism: the least mean score that characters are drawn with which stand opposite the upper
+                line's (docs/parallelism.md), in lines that are to close a parallel couplet; None is off.
             stopped: asked before each decoder step; when true the poems end where they are.
 
         Returns an iterator of characters: for each line and position one of each candidate.
@@ -106,13 +109,22 @@ class Poet:
             known = ", ".join(self.subjects) or "none"
             raise InvalidOption(f"subject: poet {self.name} knows {known}, not {subject}")
         constraint = constraint or self.constraint(form, Rules())
-        draft = _Draft(
+        draft = Draft(
             keywords=select_keywords(keywords, form),
             form=form,
             subject=subject,
             sampling=sampling,
             seed=seed,
-            couplet_choices=couplet_choices,
+            parallel_lines=constraint.parallel_lines,
+            line_choices=line_choices,
+            judge=judge or LineJudge(),
+            guide=Guide(
+                form=form,
+                frequency_penalty=sampling.frequency_penalty,
+                parallel_lines=constraint.parallel_lines,
+                parallelism=parallelism,
+                opposites=self._opposites,
+            ),
             rows=[
                 Row(
                     candidate=row,
@@ -145,7 +157,11 @@ class Poet:
     def _endings(self) -> Endings:
         return Endings(self._tokenizer.vocabulary)
 
-    def _write_through(self, draft: _Draft, stopped: Callable[[], bool]) -> Iterator[PoemToken]:
+    @cached_property
+    def _opposites(self) -> Opposites:
+        return Opposites(self._tokenizer.vocabulary)
+
+    def _write_through(self, draft: Draft, stopped: Callable[[], bool]) -> Iterator[PoemToken]:
         """GPT2: one sequence from the prompt to the poem's end."""
         if stopped():
             return
@@ -159,7 +175,7 @@ class Poet:
                 ends = [[token.id, self._line_end] for token in tokens]
                 decoding.step(np.array(ends, dtype=np.int64))
 
-    def _write_by_line(self, draft: _Draft, stopped: Callable[[], bool]) -> Iterator[PoemToken]:
+    def _write_by_line(self, draft: Draft, stopped: Callable[[], bool]) -> Iterator[PoemToken]:
         """T5: the encoder reads keywords and lines so far, the decoder writes the next line."""
         for line in range(draft.form.lines):
             if stopped():
@@ -169,7 +185,7 @@ class Poet:
                 yield from tokens
 
     def _line(
-        self, draft: _Draft, decoding: Decoding, line: int, stopped: Callable[[], bool]
+        self, draft: Draft, decoding: Decoding, line: int, stopped: Callable[[], bool]
     ) -> Iterator[list[PoemToken]]:
         """One line of every candidate; at its end `decoding` has read all but the last character."""
 
@@ -178,16 +194,16 @@ class Poet:
                 rows,
                 decoding,
                 form=draft.form,
+                guide=draft.guide,
                 sampling=draft.sampling,
                 tokenizer=self._tokenizer,
                 stopped=stopped,
             )
 
-        choices = draft.couplet_choices
-        if choices == 1 or line not in draft.form.parallel_lines:
+        if draft.line_choices == 1:
             yield from write(draft.rows)
             return
-        decoding.select(np.repeat(np.arange(len(draft.rows)), choices))
+        decoding.select(np.repeat(np.arange(len(draft.rows)), draft.line_choices))
         trials = draft.trials(line)
         written = list(write(trials))
         if len(written) == draft.form.characters:
@@ -196,7 +212,7 @@ class Poet:
             draft.rows = [trials[place] for place in chosen]
             yield from ([tokens[place] for place in chosen] for tokens in written)
 
-    def _prompts(self, draft: _Draft, *, with_lines: bool) -> list[list[int]]:
+    def _prompts(self, draft: Draft, *, with_lines: bool) -> list[list[int]]:
         texts = [
             self._template.render(
                 draft.keywords,
@@ -209,7 +225,7 @@ class Poet:
         ]
         return [self._tokenizer.encode(text) for text in texts]
 
-    def _check_length(self, draft: _Draft) -> None:
+    def _check_length(self, draft: Draft) -> None:
         form = draft.form
         whole = self._template.render(draft.keywords, form=form, lines=["一" * form.characters] * form.lines)
         needed = len(self._tokenizer.encode(whole))
@@ -217,35 +233,3 @@ class Poet:
             raise PromptTooLong(
                 f"keywords and poem need {needed} tokens, poet {self.name} has {self._template.max_tokens}"
             )
-
-
-@dataclass(kw_only=True)
-class _Draft:
-    """Poems being written."""
-
-    keywords: list[str]
-    form: Form
-    subject: str | None
-    sampling: Sampling
-    seed: int
-    couplet_choices: int
-    rows: list[Row]
-
-    def trials(self, line: int) -> list[Row]:
-        """Copies of each row, `couplet_choices` of them together, to write different lines."""
-        return [
-            row.copy(generator_of(self.seed, row.candidate, line, choice))
-            for row in self.rows
-            for choice in range(self.couplet_choices)
-        ]
-
-    def choose(self, trials: Sequence[Row], written: Sequence[Sequence[PoemToken]]) -> list[int]:
-        """For each row, the place of the trial that goes on."""
-        log_probabilities = [[token.log_probability for token in tokens] for tokens in written]
-        totals = np.array(log_probabilities).sum(axis=0)
-        chosen = []
-        for start in range(0, len(trials), self.couplet_choices):
-            among = slice(start, start + self.couplet_choices)
-            lines = [trial.lines[-1] for trial in trials[among]]
-            chosen.append(start + most_parallel(trials[start].lines[-2], lines, totals[among]))
-        return chosen

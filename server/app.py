@@ -20,10 +20,13 @@ from PIL import Image
 from image2poem.v1 import poem_service_pb2_grpc
 from index_builder.artifact import IndexMissing, open_published
 from models.bundle import open_bundle
+from models.choice import LineJudge
 from models.clip import Encoder
 from models.poet import Poet
-from models.prosody import FORMS, RHYME_BOOKS, rhyme_book
+from models.prosody import FORMS, RHYME_BOOKS, parallelism, rhyme_book
 from models.sampling import Sampling
+from models.sources import KIND as SOURCES_KIND
+from models.sources import Sources
 from server import telemetry
 from server.catalog import Catalog, Snapshot
 from server.config import Config
@@ -70,6 +73,8 @@ class App:
             poems=self.poems,
             lookups=self.lookups,
             max_message_bytes=self._config.max_message_bytes,
+            line_choices=self._config.line_choices,
+            line_similarity=self._config.line_similarity,
         )
         poem_service_pb2_grpc.add_PoemServiceServicer_to_server(service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -133,22 +138,33 @@ def load_snapshot(config: Config) -> Snapshot:
         name: Poet.open(open_bundle(path, kind="poet"), provider=config.provider, threads=config.poet_threads)
         for name, path in config.poet
     }
-    return Snapshot(index=index, encoder=encoder, poets=poets)
+    sources = Sources.open(open_bundle(config.sources, kind=SOURCES_KIND)) if config.sources else None
+    return Snapshot(index=index, encoder=encoder, poets=poets, sources=sources)
 
 
 def warm_up(snapshot: Snapshot) -> None:
     """Go every way that a request goes once: first runs allocate and read tables, and are slow."""
     for name in RHYME_BOOKS:
         rhyme_book(name)
+    parallelism()
+    if snapshot.sources:
+        snapshot.sources.prepare()
     picture = io.BytesIO()
     Image.new("RGB", (64, 64), (127, 127, 127)).save(picture, "JPEG")
     vector = snapshot.encoder.encode_pictures([picture.getvalue()])[0]
     snapshot.encoder.encode_texts(["春风"])
-    keywords = [keyword.text for keyword in snapshot.index.nearest(vector, 8)]
+    keywords = [keyword.text for keyword in snapshot.index.diverse(vector, 8)]
+    judge = LineJudge(query=vector, encode=snapshot.encoder.encode_texts)
     for poet in snapshot.poets.values():
         form = FORMS[poet.forms[0]]
         for _ in poet.compose(
-            keywords, form=form, sampling=Sampling(), seed=0, candidates=1, stopped=lambda: False
+            keywords,
+            form=form,
+            sampling=Sampling(),
+            seed=0,
+            line_choices=2,
+            judge=judge,
+            stopped=lambda: False,
         ):
             pass
 
@@ -179,4 +195,5 @@ def _facts(snapshot: Snapshot, address: str) -> dict[str, object]:
         "encoder": snapshot.encoder.name,
         "poets": ",".join(snapshot.poets),
         "providers": ",".join(snapshot.encoder.providers),
+        "sources": snapshot.sources.layout.lines if snapshot.sources else "none",
     }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from index_builder.index import KeywordIndex
 from models.clip import Encoder
 from models.poet import Poet
+from models.sources import Sources
 
 
 class NotReady(Exception):
@@ -24,11 +25,15 @@ class UnknownModel(LookupError):
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """Index, encoder and poets that belong together; the first poet is the default one."""
+    """Index, encoder and poets that belong together; the first poet is the default one.
+
+    Without `sources` no copied line is looked for.
+    """
 
     index: KeywordIndex
     encoder: Encoder
     poets: Mapping[str, Poet]
+    sources: Sources | None = None
 
     @property
     def default_poet(self) -> str:

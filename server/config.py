@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from server.request import MAX_LINE_CHOICES
+
 _ROOT = Path(__file__).resolve().parent.parent
 _BUNDLES = _ROOT / "models" / "bundles"
 _VARIABLE_PREFIX = "IMAGE2POEM_"
@@ -24,6 +26,10 @@ def _poet(text: str) -> tuple[str, Path]:
 
 def _poets(text: str) -> tuple[tuple[str, Path], ...]:
     return tuple(_poet(part) for part in text.split(","))
+
+
+def _path_or_none(text: str) -> Path | None:
+    return None if text == "none" else Path(text)
 
 
 def _boolean(text: str) -> bool:
@@ -54,7 +60,20 @@ class Config:
             "NAME=BUNDLE of a poet, may be repeated; the first is the default poet", _poets, parse_one=_poet
         ),
     )
+    sources: Path | None = field(
+        # A checkout may lack it: then copied lines are not looked for.
+        default=_BUNDLES / "sources" if (_BUNDLES / "sources").exists() else None,
+        metadata=_about("bundle that copied lines are known by, or none", _path_or_none),
+    )
     provider: str = field(default="cpu", metadata=_about("where models run", str, choices=("cpu", "cuda")))
+    line_choices: int = field(
+        default=4,
+        metadata=_about("lines that each line is chosen of where a request does not say; 1 is off", int),
+    )
+    line_similarity: bool = field(
+        default=True,
+        metadata=_about("choose lines by the text encoder too; turn it off where that is slow", _boolean),
+    )
     workers: int = field(
         default=max(1, min(os.cpu_count() or 1, 8)), metadata=_about("poems written at the same time", int)
     )
@@ -95,6 +114,8 @@ class Config:
         for name, lowest in _LOWEST.items():
             if not getattr(self, name) >= lowest:
                 raise ValueError(f"{name}: must be at least {lowest}, not {getattr(self, name)}")
+        if self.line_choices > MAX_LINE_CHOICES:
+            raise ValueError(f"line_choices: must be at most {MAX_LINE_CHOICES}, not {self.line_choices}")
         for option in fields(self):
             choices, value = option.metadata.get("choices"), getattr(self, option.name)
             if choices and value not in choices:
@@ -115,7 +136,15 @@ class Config:
         return self.threads or os.cpu_count() or 1
 
 
-_LOWEST = {"threads": 0, "workers": 1, "waiting": 0, "max_message_bytes": 1024, "grace": 0, "drain_wait": 0}
+_LOWEST = {
+    "line_choices": 1,
+    "threads": 0,
+    "workers": 1,
+    "waiting": 0,
+    "max_message_bytes": 1024,
+    "grace": 0,
+    "drain_wait": 0,
+}
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
@@ -123,6 +152,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     parser = argparse.ArgumentParser(
         prog="python -m server",
         description="Serve image2poem over gRPC. Each flag --some-name is also IMAGE2POEM_SOME_NAME.",
+        # None is a value that a flag may have.
+        argument_default=argparse.SUPPRESS,
     )
     for option in fields(Config):
         _add_flag(parser, option.name, option.default, option.metadata)
@@ -130,8 +161,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     values: dict[str, Any] = {}
     for option in fields(Config):
         variable = _VARIABLE_PREFIX + option.name.upper()
-        flag = flags[option.name]
-        if flag is not None:
+        if option.name in flags:
+            flag = flags[option.name]
             values[option.name] = tuple(flag) if isinstance(flag, list) else flag
         elif environment.get(variable):
             values[option.name] = _parse_variable(
@@ -147,7 +178,7 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, default: Any, metadata
     flag = "--" + name.replace("_", "-")
     help = f"{metadata['help']} (default: {_shown(default)})"
     if isinstance(default, bool):
-        parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=help)
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=help)
     elif "parse_one" in metadata:
         parser.add_argument(
             flag, action="append", type=_typed(metadata["parse_one"]), metavar="NAME=BUNDLE", help=help
@@ -179,6 +210,8 @@ def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _shown(default: Any) -> str:
+    if default is None:
+        return "none"
     if isinstance(default, tuple):
         return " ".join(f"{name}={_shown(path)}" for name, path in default)
     if isinstance(default, Path) and default.is_relative_to(_ROOT):

@@ -8,6 +8,7 @@ from index_builder.index import Keyword
 from models.drafting import PoemToken
 from models.prosody import Form
 from models.prosody.report import Report
+from models.sources import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,14 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CopiedLine:
+    """A line, from 0, and the poem that it is copied from."""
+
+    line: int
+    source: Source
+
+
+@dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A poem as far as it came, with what the ranking goes by."""
 
@@ -59,6 +68,7 @@ class Candidate:
     similarity: float
     score: float
     report: Report | None
+    copied_lines: tuple[CopiedLine, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

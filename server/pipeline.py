@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from index_builder.index import Keyword
+from models.choice import LineJudge
 from models.drafting import PoemToken
 from models.poet import Poet
 from models.prompt import distinct_keywords
@@ -64,11 +65,13 @@ def compose(
     snapshot: Snapshot,
     wish: Composition,
     *,
+    line_similarity: bool = True,
     clock: Clock | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """The events of a poem as they are made: Retrieved, Token and Line, Finished.
 
+    `line_similarity`: whether lines are chosen by their similarity to the source too.
     Ends early, without Finished, within one decoding step once `stopped` says so. Raises ImpossibleRules,
     InvalidImage, InvalidOption, PromptTooLong or UnknownModel before the first token.
     """
@@ -79,14 +82,17 @@ def compose(
     check_subject(name, poet, wish.subject)
     rules = wish.rules.rules_for(form)
     constraint = poet.constraint(form, rules)
-    query = None if isinstance(wish.source, Words) else embed(snapshot, wish.source)
+    chosen_by_query = line_similarity and wish.line_choices > 1
+    # Keywords need no vector before the poem is ranked: it would keep the first character waiting.
+    query = embed(snapshot, wish.source) if chosen_by_query or not isinstance(wish.source, Words) else None
     clock.lap("encode_ms")
     keywords = _keywords(snapshot, wish, query)
     clock.lap("search_ms")
     yield Retrieved(keywords=keywords, index_version=snapshot.index.version)
 
+    judge = LineJudge(query=query, encode=snapshot.encoder.encode_texts) if chosen_by_query else LineJudge()
     drafts = [Draft(form, rules.rhymes) for _ in range(wish.candidates)]
-    for event in _write(poet, wish, keywords, form, constraint, drafts, stopped):
+    for event in _write(poet, wish, keywords, form, constraint, judge, drafts, stopped):
         clock.since_arrival("first_token_ms")
         yield event
     if stopped():
@@ -94,8 +100,8 @@ def compose(
     clock.lap("write_ms")
 
     if query is None:
-        query = _mean(snapshot.encoder.encode_texts([keyword.text for keyword in keywords]))
-    candidates, best = rank(drafts, query, snapshot.encoder)
+        query = embed(snapshot, wish.source)
+    candidates, best = rank(drafts, query, snapshot.encoder, snapshot.sources)
     clock.lap("rank_ms")
     yield Finished(
         candidates=candidates,
@@ -109,14 +115,16 @@ def compose(
     )
 
 
-def embed(snapshot: Snapshot, source: Picture | Text | Embedding) -> np.ndarray:
-    """The source's unit vector (D,) float32. Raises InvalidImage or InvalidOption."""
+def embed(snapshot: Snapshot, source: Picture | Text | Words | Embedding) -> np.ndarray:
+    """The source's unit vector (D,) float32, of words their mean's. Raises InvalidImage or InvalidOption."""
     vector: np.ndarray
     match source:
         case Picture(data=data):
             [vector] = snapshot.encoder.encode_pictures([data])
         case Text(text=text):
             [vector] = snapshot.encoder.encode_texts([text])
+        case Words(words=words):
+            vector = _mean(snapshot.encoder.encode_texts(words))
         case Embedding(values=values):
             vector = _unit(values, snapshot.encoder.dimension)
     return vector
@@ -138,10 +146,10 @@ def check_subject(name: str, poet: Poet, subject: str) -> None:
 
 
 def _keywords(snapshot: Snapshot, wish: Composition, query: np.ndarray | None) -> tuple[Keyword, ...]:
-    if query is not None:
-        return tuple(snapshot.index.nearest(query, wish.top_k))
-    assert isinstance(wish.source, Words)
-    return tuple(Keyword(text=word, score=0.0) for word in wish.source.words)
+    if isinstance(wish.source, Words):
+        return tuple(Keyword(text=word, score=0.0) for word in wish.source.words)
+    assert query is not None
+    return tuple(snapshot.index.diverse(query, wish.top_k))
 
 
 def _write(
@@ -150,6 +158,7 @@ def _write(
     keywords: tuple[Keyword, ...],
     form: Form,
     constraint: Constraint,
+    judge: LineJudge,
     drafts: list[Draft],
     stopped: Callable[[], bool],
 ) -> Iterator[PoemToken | Line]:
@@ -163,6 +172,8 @@ def _write(
         constraint=constraint,
         subject=wish.subject or None,
         candidates=wish.candidates,
+        line_choices=wish.line_choices,
+        judge=judge,
         stopped=stopped,
     ):
         draft = drafts[token.candidate]

@@ -11,7 +11,8 @@ from models.clip import Encoder
 from models.prosody import Form, RhymeBook
 from models.prosody.checker import check
 from models.prosody.report import Report
-from server.events import Candidate
+from models.sources import Sources
+from server.events import Candidate, CopiedLine
 
 
 class Draft:
@@ -44,12 +45,22 @@ class Draft:
         """How the poem stands under the rules of its form; None for one that is not complete."""
         return check("\n".join(self._lines), book=self._book, form=self._form) if self.complete else None
 
+    def copied_lines(self, sources: Sources | None) -> tuple[CopiedLine, ...]:
+        """The full lines that `sources` knows; without it none."""
+        if sources is None:
+            return ()
+        full = [line if len(line) == self._form.characters else "" for line in self._lines]
+        found = [(number, sources.of(line)) for number, line in enumerate(full) if line]
+        return tuple(CopiedLine(line=number, source=source) for number, source in found if source)
+
     @property
     def mean_log_probability(self) -> float:
         return float(np.mean(self._log_probabilities)) if self._log_probabilities else 0.0
 
 
-def rank(drafts: Sequence[Draft], query: np.ndarray, encoder: Encoder) -> tuple[tuple[Candidate, ...], int]:
+def rank(
+    drafts: Sequence[Draft], query: np.ndarray, encoder: Encoder, sources: Sources | None = None
+) -> tuple[tuple[Candidate, ...], int]:
     """Score the candidates, in their order, and name the best one's place.
 
     The score is the sum of the standard scores, among these candidates, of the mean log probability and
@@ -67,6 +78,7 @@ def rank(drafts: Sequence[Draft], query: np.ndarray, encoder: Encoder) -> tuple[
             similarity=float(similarity),
             score=float(score),
             report=draft.report(),
+            copied_lines=draft.copied_lines(sources),
         )
         for draft, similarity, score in zip(drafts, similarities, scores, strict=True)
     )

@@ -14,6 +14,8 @@ from models.sampling import InvalidOption, Sampling
 
 MAX_TOP_K = 64
 MAX_CANDIDATES = 16
+MAX_LINE_CHOICES = 16
+MAX_LINES_AT_ONCE = 64
 MAX_KEYWORDS = 16
 MAX_KEYWORD_CHARACTERS = 8
 MAX_TEXT_CHARACTERS = 200
@@ -129,6 +131,7 @@ class Composition:
         form: None leaves it to the poet.
         subject: what kind of poem it is to be; empty leaves it open.
         seed: 0 … 2^63 − 1.
+        line_choices: of how many lines each one is chosen.
     """
 
     source: Picture | Text | Words
@@ -140,11 +143,23 @@ class Composition:
     rules: RulesWish = field(default_factory=RulesWish)
     seed: int
     candidates: int = 1
+    line_choices: int = 1
 
     def __post_init__(self) -> None:
         _check_range("top_k", self.top_k, 1, MAX_TOP_K)
         _check_range("candidates", self.candidates, 1, MAX_CANDIDATES)
+        _check_range("line_choices", self.line_choices, 1, MAX_LINE_CHOICES)
+        _check_range("candidates times line_choices", self.lines_at_once, 1, MAX_LINES_AT_ONCE)
         _check_range("seed", self.seed, 0, MAX_SEED)
+
+    @property
+    def lines_at_once(self) -> int:
+        return self.candidates * self.line_choices
+
+
+def line_choices_for(candidates: int, *, default: int) -> int:
+    """The line choices of a request that names none: as many as its candidates leave room for."""
+    return max(1, min(default, MAX_LINES_AT_ONCE // max(1, candidates)))
 
 
 def _check_range(name: str, value: int, lowest: int, highest: int) -> None:

@@ -28,11 +28,23 @@ class PoemService(pb_grpc.PoemServiceServicer):
     is closed some time later, a cancelled coroutine leaves its `with` blocks at once.
     """
 
-    def __init__(self, catalog: Catalog, *, poems: Lane, lookups: Lane, max_message_bytes: int) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        poems: Lane,
+        lookups: Lane,
+        max_message_bytes: int,
+        line_choices: int,
+        line_similarity: bool,
+    ) -> None:
+        """`line_choices` and `line_similarity` are as in Config."""
         self._catalog = catalog
         self._poems = poems
         self._lookups = lookups
         self._max_message_bytes = max_message_bytes
+        self._line_choices = line_choices
+        self._line_similarity = line_similarity
 
     async def LookupKeywords(
         self, request: pb.LookupKeywordsRequest, context: Context
@@ -47,9 +59,11 @@ class PoemService(pb_grpc.PoemServiceServicer):
     async def ComposePoem(self, request: pb.ComposePoemRequest, context: Context) -> None:
         clock = pipeline.Clock()
         snapshot = self._catalog.current()
-        wish = wire.to_composition(request)
+        wish = wire.to_composition(request, line_choices=self._line_choices)
         with self._poems.start(
-            lambda stopped: pipeline.compose(snapshot, wish, clock=clock, stopped=stopped)
+            lambda stopped: pipeline.compose(
+                snapshot, wish, line_similarity=self._line_similarity, clock=clock, stopped=stopped
+            )
         ) as events:
             async for event in events:
                 if isinstance(event, Finished):
@@ -69,7 +83,11 @@ class PoemService(pb_grpc.PoemServiceServicer):
     async def GetServerInfo(
         self, request: pb.GetServerInfoRequest, context: Context
     ) -> pb.GetServerInfoResponse:
-        return wire.from_snapshot(self._catalog.current(), max_message_bytes=self._max_message_bytes)
+        return wire.from_snapshot(
+            self._catalog.current(),
+            max_message_bytes=self._max_message_bytes,
+            line_choices=self._line_choices,
+        )
 
 
 def _note_finished(event: Finished) -> None:

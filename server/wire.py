@@ -15,9 +15,10 @@ from models.drafting import PoemToken
 from models.image import MAX_PIXELS
 from models.prosody import FORMS, Form
 from models.sampling import InvalidOption, Sampling
+from models.sources import Sources
 from server import request as limits
 from server.catalog import Snapshot
-from server.events import Candidate, Event, Finished, Found, Line, Retrieved, Timings
+from server.events import Candidate, CopiedLine, Event, Finished, Found, Line, Retrieved, Timings
 from server.request import Composition, Embedding, Lookup, Picture, Text, Words
 from server.rules_wire import FORM_TO_WIRE, from_report, rhyme_books, to_rules
 
@@ -40,8 +41,8 @@ def to_lookup(message: pb.LookupKeywordsRequest) -> Lookup:
     return Lookup(source=source, **_given(message, "top_k"))
 
 
-def to_composition(message: pb.ComposePoemRequest) -> Composition:
-    """Draws a seed where the request has none. Raises InvalidOption."""
+def to_composition(message: pb.ComposePoemRequest, *, line_choices: int) -> Composition:
+    """Draws a seed where the request has none; `line_choices` is the default. Raises InvalidOption."""
     source: Picture | Text | Words
     match message.WhichOneof("source"):
         case "picture":
@@ -52,6 +53,7 @@ def to_composition(message: pb.ComposePoemRequest) -> Composition:
             source = Text(text=message.text.strip())
         case _:
             raise InvalidOption("source: give one of picture, keywords, text")
+    chosen = {"line_choices": limits.line_choices_for(message.candidates, default=line_choices)}
     return Composition(
         source=source,
         poet=message.poet,
@@ -60,7 +62,7 @@ def to_composition(message: pb.ComposePoemRequest) -> Composition:
         sampling=Sampling(**_given(message.sampling, *_SAMPLING)),
         rules=to_rules(message.rules),
         seed=message.seed if message.HasField("seed") else secrets.randbits(32),
-        **_given(message, "top_k", "candidates"),
+        **chosen | _given(message, "top_k", "candidates", "line_choices"),
     )
 
 
@@ -98,7 +100,9 @@ def from_event(event: Event) -> pb.ComposePoemResponse:
             return pb.ComposePoemResponse(finished=_from_finished(event))
 
 
-def from_snapshot(snapshot: Snapshot, *, max_message_bytes: int) -> pb.GetServerInfoResponse:
+def from_snapshot(
+    snapshot: Snapshot, *, max_message_bytes: int, line_choices: int
+) -> pb.GetServerInfoResponse:
     """What this server has and allows."""
     encoder, index = snapshot.encoder, snapshot.index
     written = {form for poet in snapshot.poets.values() for form in poet.forms}
@@ -132,9 +136,19 @@ def from_snapshot(snapshot: Snapshot, *, max_message_bytes: int) -> pb.GetServer
             max_keywords=limits.MAX_KEYWORDS,
             max_keyword_characters=limits.MAX_KEYWORD_CHARACTERS,
             max_text_characters=limits.MAX_TEXT_CHARACTERS,
+            max_line_choices=limits.MAX_LINE_CHOICES,
+            max_lines_at_once=limits.MAX_LINES_AT_ONCE,
         ),
         rhyme_books=rhyme_books(),
+        sources=_from_sources(snapshot.sources),
+        default_line_choices=line_choices,
     )
+
+
+def _from_sources(sources: Sources | None) -> pb.SourcesInfo | None:
+    if sources is None:
+        return None
+    return pb.SourcesInfo(name=sources.name, fingerprint=sources.fingerprint, lines=sources.layout.lines)
 
 
 def _given(message: Any, *names: str) -> dict[str, Any]:
@@ -166,6 +180,10 @@ def _reason(complete: bool) -> poem_pb2.FinishReason:
     return poem_pb2.FINISH_REASON_COMPLETE if complete else poem_pb2.FINISH_REASON_INCOMPLETE
 
 
+def _from_copied(copied: CopiedLine) -> poem_pb2.CopiedLine:
+    return poem_pb2.CopiedLine(line=copied.line, **asdict(copied.source))
+
+
 def _from_candidate(candidate: Candidate) -> poem_pb2.Candidate:
     return poem_pb2.Candidate(
         lines=candidate.lines,
@@ -174,6 +192,7 @@ def _from_candidate(candidate: Candidate) -> poem_pb2.Candidate:
         similarity=candidate.similarity,
         score=candidate.score,
         conformity=from_report(candidate.report),
+        copied_lines=map(_from_copied, candidate.copied_lines),
     )
 
 
@@ -190,4 +209,5 @@ def _from_finished(event: Finished) -> poem_pb2.Finished:
         form=FORM_TO_WIRE[event.form.name],
         timings=_from_timings(event.timings),
         conformity=from_report(event.best.report),
+        copied_lines=map(_from_copied, event.best.copied_lines),
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from fake_encoder import vector_of
 from index_builder.index import Keyword
+from models.choice import LineJudge
 from models.drafting import PoemToken
 from models.image import InvalidImage
 from models.prompt import PromptTooLong
@@ -65,6 +66,9 @@ class FakeIndex:
             for place in np.argsort(-scores)[:k]
         ]
 
+    def diverse(self, vector: np.ndarray, k: int) -> list[Keyword]:
+        return self.nearest(vector, k)
+
 
 class FakePoet:
     """Writes characters that follow from keywords, form and seed.
@@ -83,6 +87,8 @@ class FakePoet:
         self.steps = 0
         self.stopped: Callable[[], bool] = lambda: False
         self.ended = threading.Event()
+        self.line_choices = 0
+        self.judge: LineJudge | None = None
 
     def constraint(self, form: Form, rules: Rules) -> Constraint:
         """Keeps no rules."""
@@ -95,14 +101,17 @@ class FakePoet:
         form: Form,
         sampling: Sampling,
         seed: int,
-        candidates: int,
         stopped: Callable[[], bool],
+        candidates: int = 1,
+        line_choices: int = 1,
+        judge: LineJudge | None = None,
         constraint: Constraint | None = None,
         subject: str | None = None,
     ) -> Iterator[PoemToken]:
         if any("长" in keyword for keyword in keywords):
             raise PromptTooLong("keywords: too long for this poet")
         self.stopped = stopped
+        self.line_choices, self.judge = line_choices, judge
         rows = [
             np.random.default_rng([seed, candidate, len("".join(keywords)), len(subject or "")])
             for candidate in range(candidates)

@@ -25,7 +25,11 @@ NIGHT = Poem(
     lines=("白日依山尽", "黄河入海流", "欲穷千里目", "更上一层楼"),
 )
 BROKEN = Poem(
-    form="wujue", dynasty="tang", author="", title="", lines=("白日依山流", "黄河入海尽", "山山山山山", "流流流流流")
+    form="wujue",
+    dynasty="tang",
+    author="",
+    title="",
+    lines=("白日依山流", "黄河入海尽", "山山山山山", "流流流流流"),
 )
 WORDS = [
     MinedWord(word=word, count=count, category=category)
@@ -35,7 +39,10 @@ WORDS = [
 
 def test_older_and_japanese_forms_become_standard():
     assert standard_spelling("鴈落平沙隠，疎簷") == "雁落平沙隐，疏檐"
-    assert respelt(Poem(form="wujue", dynasty="", author="", title="鴈", lines=("鴈鴈鴈鴈鴈",) * 4)).title == "雁"
+    assert (
+        respelt(Poem(form="wujue", dynasty="", author="", title="鴈", lines=("鴈鴈鴈鴈鴈",) * 4)).title
+        == "雁"
+    )
 
 
 def test_spelling_changes_no_tone_and_leaves_standard_characters_alone():
@@ -77,7 +84,11 @@ def test_corpus_command_keeps_ci_apart_and_counts_them(tmp_path, monkeypatch, ca
     folder = write_ci_package(tmp_path / "package", song({"paragraphs": ["莫聽穿林打葉聲，誰怕？"]}))
     poems = folder / "dist" / "quantangshi"
     poems.mkdir()
-    record = {"author": "王之涣", "title": "鴈", "paragraphs": ["白日依山尽，黄河入海流。", "欲穷千里目，更上一鴈楼。"]}
+    record = {
+        "author": "王之涣",
+        "title": "鴈",
+        "paragraphs": ["白日依山尽，黄河入海流。", "欲穷千里目，更上一鴈楼。"],
+    }
     (poems / "poet.tang.0.json").write_text(json.dumps([record]), encoding="utf-8")
     out = tmp_path / "corpus"
     monkeypatch.setattr(sys, "argv", ["corpus", "--package", str(folder), "--out", str(out)])

@@ -6,12 +6,25 @@ import numpy as np
 import pytest
 
 from models.drafting import Row, write_line
+from models.guidance import Guide
 from models.prosody import FORMS, LengthsOnly, fixed_places
+from models.prosody.parallelism import Opposites
 from models.sampling import Sampling, generator_of
 from models.tokenizer import SPECIAL_TOKENS, CharacterTokenizer
 
-TOKENIZER = CharacterTokenizer([*SPECIAL_TOKENS, *"春江潮水连海平月"])
+TOKENIZER = CharacterTokenizer([*SPECIAL_TOKENS, *"萧江潮水连海平月"])
 WUJUE = FORMS["wujue"]
+
+
+def guide(sampling: Sampling) -> Guide:
+    """Against repetition alone."""
+    return Guide(
+        form=WUJUE,
+        frequency_penalty=sampling.frequency_penalty,
+        parallel_lines=(),
+        parallelism=None,
+        opposites=Opposites(TOKENIZER.vocabulary),
+    )
 
 
 class Sand:
@@ -37,7 +50,13 @@ def lines_of(sampling: Sampling, *, fixed=(), rows: int = 1, lines: int = 4) -> 
     decoding = Sand(rows)
     for _ in range(lines):
         for _ in write_line(
-            poems, decoding, form=WUJUE, sampling=sampling, tokenizer=TOKENIZER, stopped=lambda: False
+            poems,
+            decoding,
+            form=WUJUE,
+            guide=guide(sampling),
+            sampling=sampling,
+            tokenizer=TOKENIZER,
+            stopped=lambda: False,
         ):
             pass
     return [poem.lines for poem in poems]
@@ -48,19 +67,23 @@ def greedy(frequency_penalty: float) -> list[str]:
 
 
 def test_without_a_penalty_the_likeliest_comes_again_and_again():
-    assert greedy(0.0) == ["春春春春春"] * 4
+    assert greedy(0.0) == ["萧萧萧萧萧"] * 4
 
 
 def test_a_penalty_makes_room_for_others_and_bans_nothing():
-    """A word may double its character, as in 萧萧: the place next to a character is free of its penalty."""
-    assert greedy(0.7)[0] == "春春春江江"
-    assert greedy(10.0)[0] == "春春江江潮"
-    assert set("".join(greedy(10.0))) == set("春江潮水连海平月")
+    assert greedy(0.7)[0] == "萧萧江萧萧"
+    assert greedy(10.0)[0] == "萧萧江潮水"
+    assert set("".join(greedy(10.0))) == set("萧江潮水连海平月")
+
+
+def test_a_word_may_double_its_character_and_others_may_not():
+    """萧萧 is a word, and free of the penalty; 江江 would be the likeliest to go on with otherwise."""
+    assert greedy(1.5)[0] == "萧萧江潮江"
 
 
 def test_fixed_characters_are_written_also_those_that_the_vocabulary_lacks():
     [poem] = lines_of(Sampling(temperature=0.0, frequency_penalty=0.0), fixed=[(1, 2, "龘月")])
-    assert poem == ["春春春春春", "春春龘月春", "春春春春春", "春春春春春"]
+    assert poem == ["萧萧萧萧萧", "萧萧龘月萧", "萧萧萧萧萧", "萧萧萧萧萧"]
 
 
 def test_a_row_writes_the_same_alone_and_among_others():
@@ -79,6 +102,7 @@ def test_a_line_that_is_stopped_is_no_line():
             [row],
             Sand(1),
             form=WUJUE,
+            guide=guide(Sampling()),
             sampling=Sampling(),
             tokenizer=TOKENIZER,
             stopped=lambda: next(asked),

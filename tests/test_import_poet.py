@@ -95,7 +95,7 @@ def written(bundle, form) -> list[int]:
 def original_t5(source: Path, form) -> list[int]:
     """The original's loop: the encoder reads keywords and the lines so far, `generate` writes the next."""
     tokenizer = BertTokenizer(vocab=str(source / "vocab.txt"), eos_token="[EOS]")
-    model = load_model(source)
+    model = load_model(source).half().float()
     ids = tokenizer.encode(f"关键词：{' '.join(KEYWORDS)} [EOS] ")
     poem: list[int] = []
     for _ in range(form.lines):
@@ -111,7 +111,7 @@ def original_gpt2(source: Path, form) -> list[int]:
     ids = [*tokenizer.encode(f"关键词：{' '.join(KEYWORDS)}")[:-1], tokenizer.eos_token_id]
     row = form.characters + 1
     poem = generate(
-        load_model(source),
+        load_model(source).half().float(),
         ids,
         form.lines * row - 1,
         lambda place: [TOKENS.index("|")] if (place - len(ids) + 1) % row == 0 else HAN,
@@ -209,6 +209,31 @@ def test_a_bundle_that_writes_something_else_is_not_kept(tmp_path, unwritten, mo
     assert main(flags) == 1
     assert not out.exists()
     assert "7 instead of 8" in capsys.readouterr().err
+
+
+def test_a_checkpoint_is_imported_in_int8(tmp_path, capsys):
+    words = tmp_path / "keywords.tsv"
+    rows = "".join(f"{word}\t30\tsky\n" for word in KEYWORDS)
+    words.write_text(f"word\tcount\tcategory\n{rows}", encoding="utf-8")
+    out = tmp_path / "original"
+    places = ["--source", str(save("gpt2", tmp_path)), "--out", str(out), "--keywords", str(words)]
+    assert main([*places, "--origin", "a test", "--licence", "none", "--precision", "int8"]) == 0
+    assert "times fp32's perplexity" in capsys.readouterr().out
+    bundle = open_bundle(out, kind="poet")
+    assert bundle.manifest["precision"]["stored"] == "int8"
+    assert 0.99 < bundle.manifest["precision"]["perplexity_ratio"] <= 1.01
+    assert len(written(bundle, FORMS["qijue"])) == 28
+
+
+def test_weights_beyond_fp16_are_refused_in_fp16_alone(tmp_path, unwritten):
+    source = save("gpt2", tmp_path)
+    weights = torch.load(source / "pytorch_model.bin")
+    weights["transformer.ln_f.weight"][0] = 1e5
+    torch.save(weights, source / "pytorch_model.bin")
+    with pytest.raises(UnsuitableCheckpoint, match="fp16 cannot hold"):
+        import_poet(source, tmp_path / "out", **FACTS)
+    import_poet(source, tmp_path / "out", precision="fp32", **FACTS)
+    assert unwritten["precision"] == "fp32"
 
 
 @pytest.mark.parametrize("lacking", ["--origin", "--licence"])

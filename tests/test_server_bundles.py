@@ -141,6 +141,13 @@ def test_a_poem_is_written_around_what_is_fixed(client, poet):
     assert (end.conformity.conforms, end.conformity.rhyme_group) == (True, "十一尤")
 
 
+def test_a_line_of_a_known_poem_is_named(client):
+    end = last(client.compose(text="秋江", form="qijue", fixed_texts=[(0, 0, "月落乌啼霜满天")]))
+    first = end.copied_lines[0]
+    assert (first.line, first.dynasty, first.author, first.title) == (0, "tang", "张继", "枫桥夜泊")
+    assert client.info().sources.lines > 1_000_000
+
+
 def test_pattern_and_rhyme_are_the_callers_choice(client):
     wish = {"pattern": "b_rhymed", "rhyme_group": "尤", "form": "wujue"}
     conformity = last(client.compose(picture=jpeg(1), **wish)).conformity

@@ -31,6 +31,7 @@ from image2poem.errors import (
 from image2poem.events import (
     Candidate,
     Conformity,
+    CopiedLine,
     Encoder,
     Event,
     Finished,
@@ -43,6 +44,7 @@ from image2poem.events import (
     Retrieved,
     RhymeBook,
     ServerInfo,
+    Sources,
     Timings,
     Token,
 )
@@ -60,6 +62,7 @@ __all__ = [
     "Client",
     "ComposeWish",
     "Conformity",
+    "CopiedLine",
     "DeadlineExceeded",
     "Draining",
     "Encoder",
@@ -91,6 +94,7 @@ __all__ = [
     "RhymeBook",
     "ServerError",
     "ServerInfo",
+    "Sources",
     "Timings",
     "Token",
     "Unavailable",

@@ -52,6 +52,7 @@ def _compose(client: Client, options: argparse.Namespace) -> None:
         subject=options.subject,
         top_k=options.top_k,
         candidates=options.candidates,
+        line_choices=options.line_choices,
         seed=options.seed,
         temperature=options.temperature,
         top_p=options.top_p,
@@ -134,9 +135,12 @@ def _add_compose(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     compose.add_argument(
         "--candidates", type=int, default=1, metavar="N", help="write N poems, show the best (1)"
     )
+    compose.add_argument(
+        "--line-choices", type=int, metavar="N", help="choose each line of N; 1 streams every character"
+    )
     compose.add_argument("--seed", type=int, metavar="N", help="the same seed writes the same poem")
-    compose.add_argument("--temperature", type=float, metavar="T", help="0 … 2, higher is bolder (0.7)")
-    compose.add_argument("--top-p", type=float, metavar="P", help="draw from the likeliest characters (0.9)")
+    compose.add_argument("--temperature", type=float, metavar="T", help="0 … 2, higher is bolder (0.85)")
+    compose.add_argument("--top-p", type=float, metavar="P", help="draw from the likeliest characters (0.95)")
     compose.add_argument("--sampling-top-k", type=int, metavar="K", help="draw from K characters (no bound)")
     compose.add_argument("--min-p", type=float, metavar="P", help="draw from the not much less likely (off)")
     compose.add_argument("--frequency-penalty", type=float, metavar="F", help="repeat less; 0 is off (2)")

@@ -10,10 +10,22 @@ from typing import Any, TextIO
 
 from image2poem._rules_options import BOOKS
 from image2poem.checks import PoemCheck
-from image2poem.events import Conformity, Event, Finished, Keyword, Line, Lookup, Retrieved, ServerInfo, Token
+from image2poem.events import (
+    Conformity,
+    CopiedLine,
+    Event,
+    Finished,
+    Keyword,
+    Line,
+    Lookup,
+    Retrieved,
+    ServerInfo,
+    Token,
+)
 
 _FORMS = {"wujue": "五绝", "qijue": "七绝", "wulv": "五律", "qilv": "七律"}
 _BOOKS = {name: chinese for chinese, name in BOOKS.items()}
+_DYNASTIES = {"tang": "唐", "song": "宋"}
 _DIGITS = 6
 
 
@@ -71,6 +83,11 @@ class TextReport:
             self._say(f"poet     {poet.name}{mark}: {poet.architecture}, {forms}, {providers}\n")
             if poet.subjects:
                 self._say(f"         subjects {_list(poet.subjects)}\n")
+        if info.sources:
+            self._say(f"sources  {info.sources.name}, {info.sources.lines} lines\n")
+        self._say(
+            f"lines    each line is the best of {info.default_line_choices} unless a wish says otherwise\n"
+        )
         for name, value in asdict(info.limits).items():
             self._say(f"limit    {name} {value}\n")
 
@@ -97,7 +114,8 @@ class TextReport:
         form, seconds = _FORMS.get(event.form, event.form), event.timings.total_ms / 1000
         chosen = f" · best of {len(event.candidates)}" if len(event.candidates) > 1 else ""
         rhyme = _rhyme(event.conformity)
-        self._say(f"\n{form}{rhyme} · {event.poet}{chosen} · {seconds:.2f} s · seed {event.seed}\n")
+        self._say("\n" + "".join(f"{_origin(copied)}\n" for copied in event.copied_lines))
+        self._say(f"{form}{rhyme} · {event.poet}{chosen} · {seconds:.2f} s · seed {event.seed}\n")
 
     def _say(self, text: str) -> None:
         print(text, end="", file=self._out, flush=True)
@@ -122,6 +140,14 @@ def _rhyme(conformity: Conformity | None) -> str:
     if conformity is None or not conformity.conforms:
         return ""
     return f" · {_BOOKS.get(conformity.rhyme_book, conformity.rhyme_book)} {conformity.rhyme_group}"
+
+
+def _origin(copied: CopiedLine) -> str:
+    """第2句见〔宋〕陆游《…》, as far as the corpus names it; 等 says that it stands elsewhere too."""
+    dynasty = f"〔{_DYNASTIES.get(copied.dynasty, copied.dynasty)}〕" if copied.dynasty else ""
+    title = f"《{copied.title}》" if copied.title else ""
+    poem = f"{dynasty}{copied.author}{title}" or "训练诗集"
+    return f"第{copied.line + 1}句见{poem}{'等' if copied.elsewhere else ''}"
 
 
 def _mark(line: int) -> str:

@@ -104,6 +104,8 @@ def to_info(message: pb.GetServerInfoResponse) -> events.ServerInfo:
             )
             for book in message.rhyme_books
         ),
+        sources=events.Sources(**_fields(message.sources)) if message.HasField("sources") else None,
+        default_line_choices=message.default_line_choices,
     )
 
 
@@ -120,6 +122,7 @@ def _finished(message: poem_pb2.Finished) -> events.Finished:
                 similarity=candidate.similarity,
                 score=candidate.score,
                 conformity=_conformity(candidate),
+                copied_lines=_copied_lines(candidate.copied_lines),
             )
             for candidate in message.candidates
         ),
@@ -130,11 +133,16 @@ def _finished(message: poem_pb2.Finished) -> events.Finished:
         form=name_of(poem_pb2.Form, message.form),
         timings=_timings(message.timings),
         conformity=_conformity(message),
+        copied_lines=_copied_lines(message.copied_lines),
     )
 
 
 def _conformity(message: poem_pb2.Finished | poem_pb2.Candidate) -> events.Conformity | None:
     return to_conformity(message.conformity) if message.HasField("conformity") else None
+
+
+def _copied_lines(messages: Iterable[poem_pb2.CopiedLine]) -> tuple[events.CopiedLine, ...]:
+    return tuple(events.CopiedLine(**_fields(message)) for message in messages)
 
 
 def _with_one_of(wish: Mapping[str, Any], *sources: str) -> dict[str, Any]:

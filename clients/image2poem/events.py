@@ -82,10 +82,24 @@ class Conformity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CopiedLine:
+    """A line, from 0, that stands word for word in a poem of the corpus that the poets learned from.
+
+    `dynasty` is tang, song or what the corpus says. `elsewhere`: it stands in other poems of the corpus too.
+    """
+
+    line: int
+    dynasty: str
+    author: str
+    title: str
+    elsewhere: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Candidate:
     """One of the poems; `finish_reason` is complete or incomplete, a higher `score` is better.
 
-    A poem that is not complete has no `conformity`.
+    A poem that is not complete has no `conformity`. A server without sources finds no `copied_lines`.
     """
 
     lines: tuple[str, ...]
@@ -94,6 +108,7 @@ class Candidate:
     similarity: float
     score: float
     conformity: Conformity | None
+    copied_lines: tuple[CopiedLine, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +129,7 @@ class Finished:
     form: str
     timings: Timings
     conformity: Conformity | None
+    copied_lines: tuple[CopiedLine, ...]
 
 
 Event = Retrieved | Token | Line | Finished
@@ -152,7 +168,7 @@ class Index:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The largest values that requests may have."""
+    """The largest values that requests may have; `max_lines_at_once` is candidates times line choices."""
 
     max_message_bytes: int
     max_picture_pixels: int
@@ -161,6 +177,8 @@ class Limits:
     max_keywords: int
     max_keyword_characters: int
     max_text_characters: int
+    max_line_choices: int
+    max_lines_at_once: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,8 +191,20 @@ class RhymeBook:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What a server knows copied lines by; `lines` counts them."""
+
+    name: str
+    fingerprint: str
+    lines: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServerInfo:
-    """What a server has and allows."""
+    """What a server has and allows. Without `sources` it does not look for copied lines.
+
+    `default_line_choices`: of how many lines each line is chosen where a wish does not say.
+    """
 
     server_version: str
     poets: tuple[Poet, ...]
@@ -184,3 +214,5 @@ class ServerInfo:
     forms: tuple[str, ...]
     limits: Limits
     rhyme_books: tuple[RhymeBook, ...]
+    sources: Sources | None
+    default_line_choices: int

@@ -32,6 +32,8 @@ class ComposeWish(TypedDict, total=False):
     subject: what kind of poem, e.g. 送别; `ServerInfo.poets` lists what each poet knows.
     top_k: how many keywords are looked up, 1 … 64; 8 by default.
     candidates: how many poems are written, of which the best is chosen, 1 … 16; 1 by default.
+    line_choices: of how many lines each line is chosen, 1 … 16; the server's default is in `ServerInfo`. With
+        more than 1 the characters of a line arrive together.
     seed: makes the poem repeatable, 0 … 2^63 − 1.
     temperature: 0 … 2; 0 always takes the likeliest character.
     top_p: draw from the likeliest characters that together have this probability, above 0, up to 1.
@@ -54,6 +56,7 @@ class ComposeWish(TypedDict, total=False):
     subject: str | None
     top_k: int | None
     candidates: int | None
+    line_choices: int | None
     seed: int | None
     temperature: float | None
     top_p: float | None

@@ -42,12 +42,18 @@ class Writing(Protocol):
 class Constraint(Protocol):
     """The rules of one request."""
 
+    @property
+    def parallel_lines(self) -> tuple[int, ...]:
+        """The lines, from 0, that are to close a parallel couplet."""
+
     def begin(self) -> Writing:
         """A poem without a character yet."""
 
 
 class LengthsOnly:
     """Every place of a line holds one Han character: no mark, no control token, no early end."""
+
+    parallel_lines = ()
 
     def __init__(self, form: Form, vocabulary: Sequence[str], fixed: Mapping[Place, str]) -> None:
         self.form = form

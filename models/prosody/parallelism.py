@@ -8,7 +8,7 @@ colour, verb to verb. Which characters people set opposite each other was counte
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +58,36 @@ class Parallelism:
         products = np.einsum("tk,ntk->nt", self._vectors(above) * self._signs, self._vectors(below))
         return np.where(np.isin(below, above), self.repeated, products).mean(axis=1, dtype=np.float64)
 
+    def opposite(self, upper: str, characters: Sequence[str]) -> np.ndarray:
+        """Scores of each of N characters at each of the T places below `upper`: float32 (T, N)."""
+        above, below = _code_points(upper), _code_points("".join(characters))
+        products = (self._vectors(above) * self._signs) @ self._vectors(below).T
+        return np.where(np.isin(below, above), np.float32(self.repeated), products)
+
     def _vectors(self, codes: np.ndarray) -> np.ndarray:
         """float32 (..., K): the factors of code points of any shape (...)."""
         rows = np.searchsorted(self._characters, codes).clip(max=len(self._characters) - 1)
         rows = np.where(self._characters[rows] == codes, rows, -1)
         return self._factors[rows] * self._scales[rows, None]
+
+
+class Opposites:
+    """Scores a whole vocabulary against an upper line, character by character."""
+
+    def __init__(self, vocabulary: Sequence[str]) -> None:
+        """Tokens of several characters score 0."""
+        self._places = [place for place, token in enumerate(vocabulary) if len(token) == 1]
+        self._characters = [vocabulary[place] for place in self._places]
+        self._size = len(vocabulary)
+        # Candidates times lines: a request has no more upper lines at once.
+        self.scores = lru_cache(maxsize=32)(self._scores)
+
+    def _scores(self, upper: str) -> np.ndarray:
+        """The score of each token at each place, float32 (T, V), for T characters of `upper`; read-only."""
+        scores = np.zeros((len(upper), self._size), dtype=np.float32)
+        scores[:, self._places] = parallelism().opposite(upper, self._characters)
+        scores.setflags(write=False)
+        return scores
 
 
 def _code_points(text: str) -> np.ndarray:

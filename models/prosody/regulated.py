@@ -25,6 +25,7 @@ class Regulated:
     def __init__(self, form: Form, rules: Rules, lexicon: Lexicon) -> None:
         """Raises ImpossibleRules where no poem can keep the rules."""
         self.form = form
+        self.parallel_lines = form.parallel_lines
         self.rules = rules
         self.lexicon = lexicon
         self.plan = make_plan(form, rules, lexicon)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 
+def word_starts(characters: int) -> list[int]:
+    """Where two-character words may start in a line of 5 or 7 characters, from 0."""
+    return [*range(0, characters - 1, 2), characters - 2]
+
+
 def word_places(line: str) -> list[tuple[int, int]]:
     """(start, end) of every two-character word that the rhythm of `line` (5 or 7 characters) allows."""
-    pairs = [(start, start + 2) for start in range(0, len(line) - 1, 2)]
-    return [*pairs, (len(line) - 2, len(line))]
+    return [(start, start + 2) for start in word_starts(len(line))]
 
 
 def words(line: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""词 of the npm package `chinese-poetry`, kept apart from regulated verse: a poet of another day may learn it."""
+"""词 of the npm package `chinese-poetry`, kept apart from regulated verse for a poet of another day."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Ci:
 
 
 def clean(folder: Path) -> list[Ci]:
-    """The package's 词 of the Five Dynasties and the Song: of Han characters alone, each once, in file order."""
+    """词 of the Five Dynasties and the Song: of Han characters alone, each once, in file order."""
     convert = simplifier()
     found: dict[str, Ci] = {}
     for record in _records(folder):

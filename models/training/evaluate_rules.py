@@ -3,7 +3,7 @@
     python -m models.training.evaluate_rules --bundle models/bundles/gpt2 --corpus runs/corpus --out a.json
 
 Keywords come from held-out poems (test split), every set for every form that the poet writes. The same sets
-are written with the rules, in 律诗 also without the choice of parallel lines, and without rules; people's
+are written with the rules, in 律诗 also without the guidance to parallel lines, and without rules; people's
 poems of the same split stand beside them.
 """
 
@@ -22,13 +22,15 @@ import numpy as np
 from tqdm import tqdm
 
 from models.bundle import open_bundle
-from models.poet import COUPLET_CHOICES, Poet
+from models.guidance import PARALLELISM
+from models.poet import Poet
 from models.prosody import FORMS, Form, Rules, parallelism
 from models.prosody.checker import check
 from models.sampling import Sampling
 from models.training.corpus import Poem, load
-from models.training.evaluate import distinct_2, keyword_sampler
+from models.training.evaluate import keyword_sampler
 from models.training.keyword_sampler import KeywordSampler
+from models.training.quality.variety import distinct_2
 
 # distinct-2 falls as more poems are counted together: it is always taken over this many.
 _DISTINCT_POEMS = 250
@@ -45,16 +47,16 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """A way to write; `choices` as `couplet_choices` of Poet.compose."""
+    """A way to write; `parallelism` as in Poet.compose."""
 
     rules: Rules
-    choices: int = COUPLET_CHOICES
+    parallelism: float | None = PARALLELISM
 
 
 WAYS = {
     "regulated": Way(rules=Rules()),
-    "unranked": Way(rules=Rules(), choices=1),
-    "free": Way(rules=Rules(regulated=False), choices=1),
+    "unguided": Way(rules=Rules(), parallelism=None),
+    "free": Way(rules=Rules(regulated=False)),
 }
 
 
@@ -70,7 +72,7 @@ def write(
         sampling=sampling,
         seed=seed,
         constraint=poet.constraint(form, way.rules),
-        couplet_choices=way.choices,
+        parallelism=way.parallelism,
     ):
         lines[token.line] += token.text
         log_probabilities.append(token.log_probability)
@@ -118,7 +120,7 @@ def evaluate(
     for name in poet.forms:
         form, rows = FORMS[name], {}
         for label, way in WAYS.items():
-            if label == "unranked" and not form.parallel_lines:
+            if label == "unguided" and not form.parallel_lines:
                 continue
             poems = [
                 write(poet, keywords, form, way, sampling, seed)

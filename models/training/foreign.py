@@ -16,6 +16,9 @@ from models.bundle import sha256_of
 from models.tokenizer import EOS, CharacterTokenizer
 
 _MODELS = {"t5": T5ForConditionalGeneration, "gpt2": GPT2LMHeadModel}
+# The folder's files, as transformers writes them.
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
 _WEIGHTS = ("*.safetensors", "*.bin")
 # Buffers that older versions saved and that are no weights.
 _BUFFERS = (".attn.bias", ".attn.masked_bias")
@@ -26,16 +29,19 @@ class UnsuitableCheckpoint(ValueError):
 
 
 def load_model(folder: Path) -> PreTrainedModel:
-    """The folder's model in fp32, its weights rounded to fp16. Raises UnsuitableCheckpoint, OSError."""
-    model, loading = _open(_kind(folder / "config.json"), folder)
+    """The folder's model in fp32. Raises UnsuitableCheckpoint, OSError."""
+    model, loading = _open(_kind(folder / CONFIG), folder)
     wrong = [*loading["missing_keys"], *loading["mismatched_keys"]]
     wrong += [name for name in loading["unexpected_keys"] if not name.endswith(_BUFFERS)]
     if wrong:
         raise UnsuitableCheckpoint(f"weights and config.json do not agree: {sorted(map(str, wrong))[:5]}")
-    model.half().float()
-    if not all(parameter.isfinite().all() for parameter in model.parameters()):
-        raise UnsuitableCheckpoint("weights that fp16 cannot hold")
     return model.eval()
+
+
+def check_fp16(model: PreTrainedModel) -> None:
+    """Raises UnsuitableCheckpoint where a weight is beyond what fp16 can hold."""
+    if not all(parameter.half().isfinite().all() for parameter in model.parameters()):
+        raise UnsuitableCheckpoint("weights that fp16 cannot hold: give --precision fp32 or int8")
 
 
 def _open(kind: type[PreTrainedModel], folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
@@ -68,7 +74,7 @@ def _kind(path: Path) -> type[PreTrainedModel]:
 def file_hashes(folder: Path, vocabulary: Path) -> dict[str, str]:
     """SHA-256 of the files that were read, by name."""
     weights = [path for kind in _WEIGHTS for path in sorted(folder.glob(kind))]
-    return {path.name: sha256_of(path) for path in (folder / "config.json", *weights, vocabulary)}
+    return {path.name: sha256_of(path) for path in (folder / CONFIG, *weights, vocabulary)}
 
 
 def read_vocabulary(path: Path, size: int, renamed: Mapping[str, str]) -> CharacterTokenizer:

@@ -5,7 +5,9 @@
 
 The folder holds `config.json`, `pytorch_model.bin` or `model.safetensors`, and `vocab.txt`, a token a line.
 Prompts are laid out as in the original work where `--template` and the options beside it say nothing else.
-The bundle is kept only if it writes what PyTorch writes, id for id. See docs/original-checkpoints.md.
+The bundle is kept only if it writes what PyTorch writes, id for id. `--precision` is that of
+`models.training.export_poet`; an int8 bundle is made of an fp32 one that was so proved, and kept if its
+perplexity on poems that the fp32 one wrote is at most 1.01 times as high. See docs/original-checkpoints.md.
 """
 
 from __future__ import annotations
@@ -16,22 +18,32 @@ import random
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
+from transformers.utils import logging
 
 from models.bundle import Bundle
 from models.poet import Poet
 from models.prompt import PromptTemplate
-from models.prosody import FORMS
+from models.prosody import FORMS, Rules
+from models.sampling import Sampling
 from models.tokenizer import EOS, CharacterTokenizer
-from models.training.export_poet import write_poet
-from models.training.foreign import UnsuitableCheckpoint, file_hashes, load_model, read_vocabulary
+from models.training.bundle_perplexity import Verse
+from models.training.foreign import (
+    UnsuitableCheckpoint,
+    check_fp16,
+    file_hashes,
+    load_model,
+    read_vocabulary,
+)
 from models.training.keywords import read_keywords
-from models.training.parity import ParityError, compare_greedy
+from models.training.parity import Asked, Parity, ParityError, check_perplexity, compare_greedy
+from models.training.poet_bundle import PRECISIONS, with_facts, write_int8, write_poet
 
 # The original's tokenizer drops the spaces between keywords. It knows quatrains, and no token for a form. Its
 # GPT2 read CCPC character by character: lines end as they do there.
@@ -55,6 +67,7 @@ def import_poet(
     layout: Mapping[str, Any] | None = None,
     vocabulary: Path | None = None,
     decoder_start: str = "",
+    precision: str = "fp16",
 ) -> tuple[Bundle, PreTrainedModel]:
     """Write the bundle, named as its folder; returns it with the model that it is to equal.
 
@@ -65,10 +78,13 @@ def import_poet(
         layout: fields of the prompt template, in the checkpoint's tokens; else the original work's.
         vocabulary: else the `vocab.txt` of `source`.
         decoder_start: the token that a T5's lines begin with, where config.json does not say.
+        precision: how weights are stored, `fp16` or `fp32`.
 
     Raises UnsuitableCheckpoint, OSError.
     """
     model = load_model(source)
+    if precision == "fp16":
+        check_fp16(model)
     config = model.config
     template = _template(model, layout or {})
     renamed = _new_names(template) if config.model_type == "gpt2" else {}
@@ -82,7 +98,8 @@ def import_poet(
         raise UnsuitableCheckpoint(f"no token to begin a line with: decoder start {decoder_start!r}")
     read = {"origin": origin, "files": file_hashes(source, vocabulary), "tokens_renamed": renamed}
     facts = {"licence": licence, "source": read}
-    return write_poet(model, tokenizer, out, name=out.name, template=template, facts=facts), model
+    written = {"name": out.name, "template": template, "facts": facts, "precision": precision}
+    return write_poet(model, tokenizer, out, **written), model
 
 
 def _template(model: PreTrainedModel, layout: Mapping[str, Any]) -> PromptTemplate:
@@ -125,16 +142,52 @@ def _check_vocabulary(template: PromptTemplate, tokenizer: CharacterTokenizer) -
             raise UnsuitableCheckpoint(f"the vocabulary lacks a character of {text!r}")
 
 
-def check_greedy(bundle: Bundle, model: PreTrainedModel, keywords: Sequence[str], *, prompts: int) -> int:
-    """Compare greedy poems with the model's own. Returns the number of characters. Raises ParityError."""
-    poet = Poet.open(bundle)
+def check_greedy(bundle: Bundle, model: PreTrainedModel, keywords: Sequence[str], *, prompts: int) -> Parity:
+    """Compare greedy poems, `prompts` of each form, with the model's own. Raises ParityError."""
+    return compare_greedy(bundle, model, _asked(bundle, keywords, prompts))
+
+
+def _asked(bundle: Bundle, keywords: Sequence[str], prompts: int) -> list[Asked]:
     rng = random.Random(0)
-    asked = [(rng.sample(keywords, FORMS[name].lines), FORMS[name]) for name in poet.forms * prompts]
-    return sum(compare_greedy(poet, bundle, model, words, form) for words, form in asked)
+    forms = [form for name, form in FORMS.items() if name in bundle.manifest["prompt"]["forms"]]
+    return [(rng.sample(keywords, form.lines), form) for form in forms * prompts]
+
+
+def replace_by_int8(bundle: Bundle, keywords: Sequence[str], *, prompts: int) -> float:
+    """Put a bundle in fp32 or fp16 into eight bits. Returns the perplexity, over that of the first one.
+
+    Measured on what the first one writes at temperature 1: no other text is at hand that it surely knows.
+    Raises ParityError where the ratio is above 1.01; the bundle is then as it was.
+    """
+    verses = [_sampled(bundle, asked, seed) for seed, asked in enumerate(_asked(bundle, keywords, prompts))]
+    with tempfile.TemporaryDirectory(dir=bundle.path.parent) as scratch:
+        small = write_int8(bundle, Path(scratch) / "int8")
+        ratio = check_perplexity(small, bundle, verses)
+        stated = {**small.manifest["precision"], "perplexity_ratio": round(ratio, 5)}
+        with_facts(small, bundle.path, {"precision": stated})
+    return ratio
+
+
+def _sampled(bundle: Bundle, asked: Asked, seed: int) -> Verse:
+    keywords, form = asked
+    poet = Poet.open(bundle)
+    lines = [""] * form.lines
+    for token in poet.compose(
+        keywords,
+        form=form,
+        sampling=Sampling(temperature=1.0, top_p=1.0, frequency_penalty=0.0),
+        seed=seed,
+        constraint=poet.constraint(form, Rules(regulated=False)),
+        parallelism=None,
+    ):
+        lines[token.line] += token.text
+    return Verse(form=form, lines=tuple(lines), keywords=tuple(keywords))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    logging.disable_progress_bar()
+    rounded = options.precision == "int8"
     try:
         bundle, model = import_poet(
             options.source,
@@ -144,18 +197,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             layout=_layout(options),
             vocabulary=options.vocab,
             decoder_start=options.decoder_start,
+            precision="fp32" if rounded else options.precision,
         )
     except (UnsuitableCheckpoint, OSError) as error:
         print(f"{options.source}: {error}", file=sys.stderr)
         return 1
     words = [row.word for row in read_keywords(options.keywords) if row.category]
     try:
-        compared = check_greedy(bundle, model, words, prompts=options.prompts)
+        print(f"{options.out}: {check_greedy(bundle, model, words, prompts=options.prompts)}")
+        if rounded:
+            ratio = replace_by_int8(bundle, words, prompts=options.prompts)
+            print(f"int8: {ratio:.4f} times fp32's perplexity")
     except ParityError as error:
         shutil.rmtree(bundle.path)
         print(f"{options.out} is not kept: {error}", file=sys.stderr)
         return 1
-    print(f"{options.out}: {compared} characters equal PyTorch's, id for id")
     return 0
 
 
@@ -181,6 +237,7 @@ def _parser() -> argparse.ArgumentParser:
             f"--{name.replace('_', '-')}",
             help=f"of the template, for instance {getattr(ORIGINAL['t5'], name)!r}",
         )
+    add("--precision", choices=PRECISIONS, default="fp16", help="how weights are stored, as in export_poet")
     add("--max-tokens", type=int, help="longest prompt and poem")
     add("--forms", nargs="+", choices=tuple(FORMS), help="that it writes, without a token for them")
     add("--decoder-start", default="", metavar="TOKEN", help="what a T5's lines begin with")

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from models.prosody import is_han
 from models.prosody.shape import form_of
 from models.training.corpus import Poem, fault_of
-from models.training.spelling import simplifier
 from models.training.poem_files import Row
+from models.training.spelling import simplifier
 
 FIELDS = ("content", "keywords", "title", "author", "dynasty")
 _LINE_BREAKS = re.compile(r"[|｜/\s，。？！；、：,.?!;:]+")

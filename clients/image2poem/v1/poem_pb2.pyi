@@ -86,21 +86,37 @@ class Line(_message.Message):
     text: str
     def __init__(self, candidate: _Optional[int] = ..., line: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
 
+class CopiedLine(_message.Message):
+    __slots__ = ("line", "dynasty", "author", "title", "elsewhere")
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    DYNASTY_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    ELSEWHERE_FIELD_NUMBER: _ClassVar[int]
+    line: int
+    dynasty: str
+    author: str
+    title: str
+    elsewhere: bool
+    def __init__(self, line: _Optional[int] = ..., dynasty: _Optional[str] = ..., author: _Optional[str] = ..., title: _Optional[str] = ..., elsewhere: bool = ...) -> None: ...
+
 class Candidate(_message.Message):
-    __slots__ = ("lines", "finish_reason", "mean_log_probability", "similarity", "score", "conformity")
+    __slots__ = ("lines", "finish_reason", "mean_log_probability", "similarity", "score", "conformity", "copied_lines")
     LINES_FIELD_NUMBER: _ClassVar[int]
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     MEAN_LOG_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     CONFORMITY_FIELD_NUMBER: _ClassVar[int]
+    COPIED_LINES_FIELD_NUMBER: _ClassVar[int]
     lines: _containers.RepeatedScalarFieldContainer[str]
     finish_reason: FinishReason
     mean_log_probability: float
     similarity: float
     score: float
     conformity: _rules_pb2.Conformity
-    def __init__(self, lines: _Optional[_Iterable[str]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., mean_log_probability: _Optional[float] = ..., similarity: _Optional[float] = ..., score: _Optional[float] = ..., conformity: _Optional[_Union[_rules_pb2.Conformity, _Mapping]] = ...) -> None: ...
+    copied_lines: _containers.RepeatedCompositeFieldContainer[CopiedLine]
+    def __init__(self, lines: _Optional[_Iterable[str]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., mean_log_probability: _Optional[float] = ..., similarity: _Optional[float] = ..., score: _Optional[float] = ..., conformity: _Optional[_Union[_rules_pb2.Conformity, _Mapping]] = ..., copied_lines: _Optional[_Iterable[_Union[CopiedLine, _Mapping]]] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("queue_ms", "encode_ms", "search_ms", "first_token_ms", "write_ms", "rank_ms", "total_ms")
@@ -121,7 +137,7 @@ class Timings(_message.Message):
     def __init__(self, queue_ms: _Optional[float] = ..., encode_ms: _Optional[float] = ..., search_ms: _Optional[float] = ..., first_token_ms: _Optional[float] = ..., write_ms: _Optional[float] = ..., rank_ms: _Optional[float] = ..., total_ms: _Optional[float] = ...) -> None: ...
 
 class Finished(_message.Message):
-    __slots__ = ("poem", "finish_reason", "best_candidate", "candidates", "seed", "keywords", "index_version", "poet", "form", "timings", "conformity")
+    __slots__ = ("poem", "finish_reason", "best_candidate", "candidates", "seed", "keywords", "index_version", "poet", "form", "timings", "conformity", "copied_lines")
     POEM_FIELD_NUMBER: _ClassVar[int]
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     BEST_CANDIDATE_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +149,7 @@ class Finished(_message.Message):
     FORM_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     CONFORMITY_FIELD_NUMBER: _ClassVar[int]
+    COPIED_LINES_FIELD_NUMBER: _ClassVar[int]
     poem: _containers.RepeatedScalarFieldContainer[str]
     finish_reason: FinishReason
     best_candidate: int
@@ -144,4 +161,5 @@ class Finished(_message.Message):
     form: Form
     timings: Timings
     conformity: _rules_pb2.Conformity
-    def __init__(self, poem: _Optional[_Iterable[str]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., best_candidate: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., seed: _Optional[int] = ..., keywords: _Optional[_Iterable[_Union[Keyword, _Mapping]]] = ..., index_version: _Optional[str] = ..., poet: _Optional[str] = ..., form: _Optional[_Union[Form, str]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., conformity: _Optional[_Union[_rules_pb2.Conformity, _Mapping]] = ...) -> None: ...
+    copied_lines: _containers.RepeatedCompositeFieldContainer[CopiedLine]
+    def __init__(self, poem: _Optional[_Iterable[str]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., best_candidate: _Optional[int] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ..., seed: _Optional[int] = ..., keywords: _Optional[_Iterable[_Union[Keyword, _Mapping]]] = ..., index_version: _Optional[str] = ..., poet: _Optional[str] = ..., form: _Optional[_Union[Form, str]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., conformity: _Optional[_Union[_rules_pb2.Conformity, _Mapping]] = ..., copied_lines: _Optional[_Iterable[_Union[CopiedLine, _Mapping]]] = ...) -> None: ...

@@ -44,7 +44,7 @@ class KeywordList(_message.Message):
     def __init__(self, words: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ComposePoemRequest(_message.Message):
-    __slots__ = ("picture", "keywords", "text", "poet", "form", "top_k", "sampling", "seed", "candidates", "subject", "rules")
+    __slots__ = ("picture", "keywords", "text", "poet", "form", "top_k", "sampling", "seed", "candidates", "subject", "line_choices", "rules")
     PICTURE_FIELD_NUMBER: _ClassVar[int]
     KEYWORDS_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class ComposePoemRequest(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    LINE_CHOICES_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
     picture: bytes
     keywords: KeywordList
@@ -66,8 +67,9 @@ class ComposePoemRequest(_message.Message):
     seed: int
     candidates: int
     subject: str
+    line_choices: int
     rules: _rules_pb2.Rules
-    def __init__(self, picture: _Optional[bytes] = ..., keywords: _Optional[_Union[KeywordList, _Mapping]] = ..., text: _Optional[str] = ..., poet: _Optional[str] = ..., form: _Optional[_Union[_poem_pb2.Form, str]] = ..., top_k: _Optional[int] = ..., sampling: _Optional[_Union[_poem_pb2.Sampling, _Mapping]] = ..., seed: _Optional[int] = ..., candidates: _Optional[int] = ..., subject: _Optional[str] = ..., rules: _Optional[_Union[_rules_pb2.Rules, _Mapping]] = ...) -> None: ...
+    def __init__(self, picture: _Optional[bytes] = ..., keywords: _Optional[_Union[KeywordList, _Mapping]] = ..., text: _Optional[str] = ..., poet: _Optional[str] = ..., form: _Optional[_Union[_poem_pb2.Form, str]] = ..., top_k: _Optional[int] = ..., sampling: _Optional[_Union[_poem_pb2.Sampling, _Mapping]] = ..., seed: _Optional[int] = ..., candidates: _Optional[int] = ..., subject: _Optional[str] = ..., line_choices: _Optional[int] = ..., rules: _Optional[_Union[_rules_pb2.Rules, _Mapping]] = ...) -> None: ...
 
 class ComposePoemResponse(_message.Message):
     __slots__ = ("retrieved", "token", "line", "finished")
@@ -124,7 +126,7 @@ class IndexInfo(_message.Message):
     def __init__(self, version: _Optional[str] = ..., size: _Optional[int] = ..., kind: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_message_bytes", "max_picture_pixels", "max_top_k", "max_candidates", "max_keywords", "max_keyword_characters", "max_text_characters")
+    __slots__ = ("max_message_bytes", "max_picture_pixels", "max_top_k", "max_candidates", "max_keywords", "max_keyword_characters", "max_text_characters", "max_line_choices", "max_lines_at_once")
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_PICTURE_PIXELS_FIELD_NUMBER: _ClassVar[int]
     MAX_TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +134,8 @@ class Limits(_message.Message):
     MAX_KEYWORDS_FIELD_NUMBER: _ClassVar[int]
     MAX_KEYWORD_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
     MAX_TEXT_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    MAX_LINE_CHOICES_FIELD_NUMBER: _ClassVar[int]
+    MAX_LINES_AT_ONCE_FIELD_NUMBER: _ClassVar[int]
     max_message_bytes: int
     max_picture_pixels: int
     max_top_k: int
@@ -139,7 +143,9 @@ class Limits(_message.Message):
     max_keywords: int
     max_keyword_characters: int
     max_text_characters: int
-    def __init__(self, max_message_bytes: _Optional[int] = ..., max_picture_pixels: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_candidates: _Optional[int] = ..., max_keywords: _Optional[int] = ..., max_keyword_characters: _Optional[int] = ..., max_text_characters: _Optional[int] = ...) -> None: ...
+    max_line_choices: int
+    max_lines_at_once: int
+    def __init__(self, max_message_bytes: _Optional[int] = ..., max_picture_pixels: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_candidates: _Optional[int] = ..., max_keywords: _Optional[int] = ..., max_keyword_characters: _Optional[int] = ..., max_text_characters: _Optional[int] = ..., max_line_choices: _Optional[int] = ..., max_lines_at_once: _Optional[int] = ...) -> None: ...
 
 class RhymeBookInfo(_message.Message):
     __slots__ = ("book", "name", "rhyme_groups")
@@ -151,8 +157,18 @@ class RhymeBookInfo(_message.Message):
     rhyme_groups: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, book: _Optional[_Union[_rules_pb2.RhymeBook, str]] = ..., name: _Optional[str] = ..., rhyme_groups: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class SourcesInfo(_message.Message):
+    __slots__ = ("name", "fingerprint", "lines")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    fingerprint: str
+    lines: int
+    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., lines: _Optional[int] = ...) -> None: ...
+
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("server_version", "poets", "default_poet", "encoder", "index", "forms", "limits", "rhyme_books")
+    __slots__ = ("server_version", "poets", "default_poet", "encoder", "index", "forms", "limits", "rhyme_books", "sources", "default_line_choices")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     POETS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_POET_FIELD_NUMBER: _ClassVar[int]
@@ -161,6 +177,8 @@ class GetServerInfoResponse(_message.Message):
     FORMS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     RHYME_BOOKS_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_LINE_CHOICES_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     poets: _containers.RepeatedCompositeFieldContainer[PoetInfo]
     default_poet: str
@@ -169,4 +187,6 @@ class GetServerInfoResponse(_message.Message):
     forms: _containers.RepeatedScalarFieldContainer[_poem_pb2.Form]
     limits: Limits
     rhyme_books: _containers.RepeatedCompositeFieldContainer[RhymeBookInfo]
-    def __init__(self, server_version: _Optional[str] = ..., poets: _Optional[_Iterable[_Union[PoetInfo, _Mapping]]] = ..., default_poet: _Optional[str] = ..., encoder: _Optional[_Union[EncoderInfo, _Mapping]] = ..., index: _Optional[_Union[IndexInfo, _Mapping]] = ..., forms: _Optional[_Iterable[_Union[_poem_pb2.Form, str]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., rhyme_books: _Optional[_Iterable[_Union[RhymeBookInfo, _Mapping]]] = ...) -> None: ...
+    sources: SourcesInfo
+    default_line_choices: int
+    def __init__(self, server_version: _Optional[str] = ..., poets: _Optional[_Iterable[_Union[PoetInfo, _Mapping]]] = ..., default_poet: _Optional[str] = ..., encoder: _Optional[_Union[EncoderInfo, _Mapping]] = ..., index: _Optional[_Union[IndexInfo, _Mapping]] = ..., forms: _Optional[_Iterable[_Union[_poem_pb2.Form, str]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., rhyme_books: _Optional[_Iterable[_Union[RhymeBookInfo, _Mapping]]] = ..., sources: _Optional[_Union[SourcesInfo, _Mapping]] = ..., default_line_choices: _Optional[int] = ...) -> None: ...

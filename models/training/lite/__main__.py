@@ -4,9 +4,11 @@
     python -m models.training.lite build --package package --out models/bundles/lite
     python -m models.training.lite evaluate --bundle models/bundles/lite --pictures FOLDER \\
         --keywords index_builder/data/keywords.tsv
+    python -m models.training.lite head --pictures FOLDER
 
-`build` takes about five minutes on two cores. With `--pictures` and `--keywords` it evaluates what it
-built and writes the figures into the manifest.
+`build` takes about five minutes on two cores. With `--pictures` and `--keywords` it evaluates what it built
+and writes the figures into the manifest. `head` fits the second head (head.npz) again, which is only needed
+where the labelled pictures or the concepts have changed.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from typing import Any
 
 from models.bundle import Bundle, open_bundle, write_bundle
 from models.clip import Encoder
+from models.diversity import DIVERSITY
 from models.training.corpus import couplets, read_package
-from models.training.lite import evaluate, export, space, vectors
+from models.training.lite import concepts, evaluate, export, head, pictures, space, vectors
 
-DIMENSION = 200
+WORD_DIMENSIONS = 199
 _CORPUS = "chinese-poetry 2.0.1"
 _SOURCES = [
     {
@@ -31,17 +34,27 @@ _SOURCES = [
         "licence": "Apache-2.0",
     },
     {"name": "Tang and Song poems", "package": "npm chinese-poetry", "licence": "MIT"},
-    {"name": "ImageNet class lexicon", "package": "this repository", "licence": "Apache-2.0"},
+    {
+        "name": "Labelled pictures of the second head",
+        "package": "listed in models/training/lite/devset.tsv",
+        "licence": "each named there; no picture is included",
+    },
+    {"name": "Lexicon of classes, concepts, labels", "package": "this repository", "licence": "Apache-2.0"},
 ]
 
 
-def build(package: Path, out: Path) -> Bundle:
+def build(package: Path, out: Path) -> tuple[Bundle, space.Space]:
     """Learn, export and write the bundle."""
-    lexicon = space.read_lexicon()
     corpus = vectors.read_couplets(couplets(package))
-    wanted = {word for row in lexicon for word in row}
-    text = vectors.learn(corpus, dimension=DIMENSION - 1, wanted=wanted)
-    shared = space.build(text, lexicon)
+    wanted = {word for row in space.read_lexicon() for word in row}
+    return assemble(vectors.learn(corpus, dimension=WORD_DIMENSIONS, wanted=wanted), package, out)
+
+
+def assemble(text: vectors.TextVectors, package: Path, out: Path) -> tuple[Bundle, space.Space]:
+    """Export both towers around learned text vectors, and write the bundle."""
+    lexicon, known = space.read_lexicon(), concepts.read_concepts()
+    second = head.read([concept.name for concept in known])
+    shared = space.build(text, lexicon, known, second)
     with tempfile.TemporaryDirectory() as folder:
         files = {
             name: Path(folder) / name
@@ -50,16 +63,16 @@ def build(package: Path, out: Path) -> Bundle:
         files["vocabulary.txt"].write_text("".join(f"{token}\n" for token in shared.tokens), encoding="utf-8")
         files["variants.txt"].write_text(_variants(package, set(shared.tokens)), encoding="utf-8")
         export.export_text(shared, files["text.onnx"])
-        export.export_image(export.ImageTower(export.load_classifier(), shared.classes), files["image.onnx"])
-        return write_bundle(out, _manifest(text.corpus_sha256), files)
+        export.export_image(export.ImageTower(export.load_classifier(), shared), files["image.onnx"])
+        return write_bundle(out, _manifest(text.corpus_sha256, shared.dimension), files), shared
 
 
-def _manifest(corpus_sha256: str) -> dict[str, Any]:
+def _manifest(corpus_sha256: str, dimension: int) -> dict[str, Any]:
     return {
         "kind": "encoder",
         "name": "lite",
-        "architecture": "conse: EfficientNet-Lite2 over corpus word vectors",
-        "dimension": DIMENSION,
+        "architecture": "EfficientNet-Lite2 with a second head, over corpus word vectors and concepts",
+        "dimension": dimension,
         "image": {
             "size": export.SIZE,
             "mean": [127 / 255] * 3,
@@ -91,15 +104,21 @@ def _variants(package: Path, known: set[str]) -> str:
     return "".join(f"{one}{other}\n" for one, other in pairs if other != one and other in known)
 
 
-def assess(bundle: Bundle, pictures: Path, keywords: Path) -> tuple[list[evaluate.Answer], dict[str, Any]]:
-    """Answers for the development set, and the figures of the manifest."""
-    words = evaluate.read_visual_keywords(keywords)
-    found = evaluate.answers(Encoder.open(bundle), words, pictures)
-    return found, {
-        **evaluate.summary(found),
-        "keywords": len(words),
-        "set": "models/training/lite/devset.tsv",
-    }
+def assess(
+    bundle: Bundle, shared: space.Space | None, folder: Path, words: list[str]
+) -> tuple[list[evaluate.Answer], dict[str, Any]]:
+    """Answers for the labelled set, and the figures of the manifest.
+
+    The bundle's head was fitted to the part `develop`: with `shared` its figures are cross-validated, and
+    without they are left out.
+    """
+    found = evaluate.answers(Encoder.open(bundle), words, folder, parts=("final",))
+    figures = {"final": evaluate.summary(found), "keywords": len(words), "diversity": DIVERSITY}
+    if shared is not None:
+        developed = pictures.cross_validated(shared, words, folder)
+        figures = {"develop_cross_validated": evaluate.summary(developed), **figures}
+        found = [*developed, *found]
+    return found, {**figures, "set": "models/training/lite/devset.tsv"}
 
 
 def _with_evaluation(bundle: Bundle, figures: dict[str, Any]) -> Bundle:
@@ -122,27 +141,37 @@ def main() -> None:
     making = commands.add_parser("build", help="learn, export, write the bundle")
     making.add_argument("--package", type=Path, required=True, help="the unpacked npm package")
     making.add_argument("--out", type=Path, required=True)
-    judging = commands.add_parser("evaluate", help="precision on the development set")
+    judging = commands.add_parser("evaluate", help="precision on the labelled set")
     judging.add_argument("--bundle", type=Path, required=True)
+    fitting = commands.add_parser("head", help="fit the second head to the labelled pictures")
+    fitting.add_argument("--pictures", type=Path, required=True)
     for command in (making, judging):
         command.add_argument("--pictures", type=Path, required=command is judging)
         command.add_argument("--keywords", type=Path, required=command is judging)
     options = parser.parse_args()
+    if options.command == "head":
+        pictures.fit_head(options.pictures)
+        return
+    shared = None
     if options.command == "build":
-        bundle = build(options.package, options.out)
+        bundle, shared = build(options.package, options.out)
     else:
         bundle = open_bundle(options.bundle, kind="encoder")
     if options.pictures and options.keywords:
-        found, figures = assess(bundle, options.pictures, options.keywords)
-        for answer in found:
-            marks = (
-                word if right else f"({word})"
-                for word, right in zip(answer.keywords, answer.right, strict=True)
-            )
-            print(answer.photograph.name, *marks)
+        words = evaluate.read_visual_keywords(options.keywords)
+        found, figures = assess(bundle, shared, options.pictures, words)
+        _print(found)
         print(json.dumps(figures, ensure_ascii=False))
         if options.command == "build":
             _with_evaluation(bundle, figures)
+
+
+def _print(found: list[evaluate.Answer]) -> None:
+    for answer in found:
+        marks = (
+            word if right else f"({word})" for word, right in zip(answer.keywords, answer.right, strict=True)
+        )
+        print(answer.photograph.part, answer.photograph.name, *marks)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""Maximal marginal relevance, by itself and in the index."""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+import pytest
+
+from index_builder.index import KeywordIndex
+from models.diversity import spread
+
+# Two near-synonyms, and something else that is a little less near.
+VECTORS = np.array([[1, 0, 0], [0.99, 0.141, 0], [0.8, 0, 0.6], [0, 1, 0]], np.float32)
+VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)
+SCORES = np.array([0.9, 0.88, 0.8, 0.1], np.float32)
+
+
+def index() -> KeywordIndex:
+    flat = faiss.IndexFlatIP(3)
+    flat.add(VECTORS)
+    return KeywordIndex(flat, "山峰舟月", version="1", encoder_fingerprint="x", kind="flat")
+
+
+@pytest.mark.parametrize(
+    ("diversity", "expected"), [(0, [0, 1, 2, 3]), (0.4, [0, 2, 1, 3]), (1, [0, 3, 2, 1])]
+)
+def test_spread(diversity: float, expected: list[int]) -> None:
+    assert spread(SCORES, VECTORS, 4, diversity=diversity) == expected
+
+
+def test_spread_of_few_and_of_negative_scores() -> None:
+    assert spread(SCORES[:0], VECTORS[:0], 3) == []
+    assert spread(SCORES[:2], VECTORS[:2], 3) == [0, 1]
+    assert spread(SCORES - 1, VECTORS, 2)[0] == 0
+
+
+@pytest.mark.parametrize("diversity", [-0.1, 1.1])
+def test_a_diversity_outside_is_refused(diversity: float) -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        spread(SCORES, VECTORS, 2, diversity=diversity)
+
+
+def test_the_index_spreads_its_neighbours() -> None:
+    query = np.array([1, 0, 0.25], np.float32)
+    plain = [keyword.text for keyword in index().nearest(query, 2)]
+    assert plain == ["山", "峰"]
+    assert index().diverse(query, 2, diversity=0) == index().nearest(query, 2)
+    spread_out = index().diverse(query, 2, diversity=0.4)
+    assert [keyword.text for keyword in spread_out] == ["山", "舟"]
+    assert spread_out[1].score == pytest.approx(float(VECTORS[2] @ query), abs=1e-6)
+    assert len(index().diverse(query, 9)) == 4
