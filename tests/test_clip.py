@@ -63,9 +63,11 @@ def test_shipped_files_are_small(bundle: Bundle) -> None:
 
 
 def test_shipped_figures(bundle: Bundle) -> None:
-    """The bundle was evaluated, and is at least as good as the prototype that it replaced."""
-    assert bundle.manifest["evaluation"]["precision_at_8"] >= 0.53
-    assert bundle.manifest["evaluation"]["pictures"] >= 70
+    """On pictures that nothing was chosen by: what readers were promised."""
+    figures = bundle.manifest["evaluation"]["final"]
+    assert figures["precision_at_8"] >= 0.70
+    assert figures["any_right"] >= 0.95
+    assert figures["pictures"] >= 70
 
 
 def test_any_text_has_a_unit_vector(encoder: Encoder) -> None:
@@ -97,7 +99,7 @@ def test_unknown_characters_count_for_nothing_beside_known_ones(encoder: Encoder
         ("瀑布", "飞泉", "琵琶"),
         ("孤舟", "扁舟", "菊花"),
         ("黄鹤矶头水", "江水", "宫殿"),
-        ("雪", "寒冰", "蝉"),
+        ("雪", "霜", "蝉"),
     ],
 )
 def test_related_words_are_nearer(encoder: Encoder, word: str, near: str, far: str) -> None:
