@@ -53,16 +53,21 @@ def to_composition(message: pb.ComposePoemRequest, *, line_choices: int) -> Comp
             source = Text(text=message.text.strip())
         case _:
             raise InvalidOption("source: give one of picture, keywords, text")
-    chosen = {"line_choices": limits.line_choices_for(message.candidates, default=line_choices)}
+    if message.HasField("line_choices"):
+        line_choices = message.line_choices
+    else:
+        line_choices = limits.line_choices_for(message.candidates, default=line_choices)
+    drawn = limits.STREAMED if line_choices == 1 else {}
     return Composition(
         source=source,
         poet=message.poet,
         form=_to_form(message.form),
         subject=message.subject.strip(),
-        sampling=Sampling(**_given(message.sampling, *_SAMPLING)),
+        sampling=Sampling(**drawn | _given(message.sampling, *_SAMPLING)),
         rules=to_rules(message.rules),
         seed=message.seed if message.HasField("seed") else secrets.randbits(32),
-        **chosen | _given(message, "top_k", "candidates", "line_choices"),
+        line_choices=line_choices,
+        **_given(message, "top_k", "candidates"),
     )
 
 

@@ -89,6 +89,7 @@ class FakePoet:
         self.ended = threading.Event()
         self.line_choices = 0
         self.judge: LineJudge | None = None
+        self.sampling: Sampling | None = None
 
     def constraint(self, form: Form, rules: Rules) -> Constraint:
         """Keeps no rules."""
@@ -111,7 +112,7 @@ class FakePoet:
         if any("长" in keyword for keyword in keywords):
             raise PromptTooLong("keywords: too long for this poet")
         self.stopped = stopped
-        self.line_choices, self.judge = line_choices, judge
+        self.line_choices, self.judge, self.sampling = line_choices, judge, sampling
         rows = [
             np.random.default_rng([seed, candidate, len("".join(keywords)), len(subject or "")])
             for candidate in range(candidates)

@@ -9,8 +9,10 @@ import pytest
 from fakes import PICTURE, FakeEncoder, FakePoet
 from image2poem import Client, InvalidOption
 from image2poem.__main__ import main
+from image2poem.v1 import poem_pb2
 from image2poem.v1 import poem_service_pb2 as pb
 from models.choice import Trials
+from models.sampling import Sampling
 from server.config import Config, parse
 
 
@@ -43,6 +45,17 @@ def chosen(poet: FakePoet, *lines: str) -> str:
 def test_the_request_goes_before_the_default(running, poet, wish, choices):
     compose(running, **wish)
     assert poet.line_choices == choices
+
+
+def test_without_choice_characters_are_drawn_less_boldly(serve, running, poet):
+    compose(running)
+    assert poet.sampling == Sampling()
+    compose(running, line_choices=1)
+    assert poet.sampling == Sampling(temperature=0.7, top_p=0.9)
+    compose(running, line_choices=1, sampling=poem_pb2.Sampling(temperature=1.5, min_p=0.1))
+    assert poet.sampling == Sampling(temperature=1.5, top_p=0.9, min_p=0.1)
+    compose(serve(poets={"t5": poet}, line_choices=1))
+    assert poet.sampling.temperature == 0.7
 
 
 @pytest.mark.parametrize(("candidates", "choices"), [(1, 10), (6, 10), (7, 9), (16, 4)])
