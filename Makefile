@@ -9,6 +9,7 @@ IMAGE ?= docs/pictures/pavilion.jpg
 FORM ?=
 POET ?=
 LISTEN ?= 127.0.0.1:50051
+PORT ?= 8080
 MINUTES ?= 90
 RUNS ?= runs
 NAME ?=
@@ -16,6 +17,7 @@ NAME ?=
 PINS := constraints.txt pyproject.toml clients/pyproject.toml
 SERVE := $(VENV)/.serve
 DEV := $(VENV)/.dev
+PAGE := $(VENV)/.web
 KEYWORDS := index_builder/data/keywords.tsv
 ENCODER := models/bundles/lite
 
@@ -29,7 +31,7 @@ $(GENERATOR)/bin/python -m grpc_tools.protoc --proto_path=proto --python_out=$(1
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve index train test stubs lint type format proto bench clean
+.PHONY: help install run serve web index train test stubs lint type format proto docs node bench clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -41,6 +43,9 @@ run: $(SERVE) $(INDEX)/CURRENT  ## A picture in, a streamed poem out [IMAGE=… 
 
 serve: $(SERVE) $(INDEX)/CURRENT  ## Serve until Ctrl-C [LISTEN=127.0.0.1:50051]
 	$(PY) -m server --listen $(LISTEN) --index $(INDEX)
+
+web: $(PAGE) $(INDEX)/CURRENT  ## The page, with a server behind it, until Ctrl-C [PORT=8080 HOST=127.0.0.1]
+	PYTHONPATH=clients $(PY) -m web.house --index $(INDEX) --listen $(or $(HOST),127.0.0.1):$(PORT) $(MORE)
 
 index: $(SERVE)  ## Build the keyword index anew and publish it
 	$(PY) -m index_builder build --keywords $(KEYWORDS) --encoder $(ENCODER) --out $(INDEX) --publish
@@ -71,6 +76,15 @@ format: $(DEV)  ## Format the code
 proto: $(GENERATOR)  ## Generate the stubs from proto/
 	$(call generate,clients)
 
+docs: $(DEV)  ## The client's API reference, from its docstrings, into build/docs
+	PYTHONPATH=clients $(PY) -m pdoc --docformat google --output-directory build/docs image2poem image2poem.card
+	@echo build/docs/index.html
+
+node: clients/node/node_modules  ## Install what the Node.js client and its tests need
+clients/node/node_modules: clients/node/package.json
+	npm --prefix clients/node install --no-package-lock --ignore-scripts --silent
+	@touch $@
+
 bench: $(DEV) $(INDEX)/CURRENT  ## Run the benchmarks [NAME=…]
 	$(PY) -m benchmarks $(NAME)
 
@@ -93,6 +107,11 @@ $(SERVE): $(VENV)/bin/python $(PINS)
 	$(PIP) install --constraint constraints.txt ".[serve]" --editable clients
 	@touch $@
 
+$(PAGE): $(SERVE)
+	$(PIP) install --constraint constraints.txt ".[serve,web]"
+	@touch $@
+
 $(DEV): $(SERVE)
 	$(PIP) install --constraint constraints.txt ".[serve,train,dev]"
+	$(PIP) install --no-deps --constraint constraints.txt cn-clip==1.6.0 six  # for tests; the others of its wants are for training
 	@touch $@

@@ -15,7 +15,27 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import cache, checker, choice, clip, encoder, index, parallelism, rules, serving, startup
+from benchmarks import (
+    best_of,
+    cache,
+    checker,
+    choice,
+    clip,
+    encoder,
+    grpc_layer,
+    index,
+    index_build,
+    load,
+    parallelism,
+    rules,
+    serving,
+    single_stream,
+    soak,
+    startup,
+    streams,
+    swap,
+    web,
+)
 from benchmarks.result import Benchmark
 
 _ALL: dict[str, Benchmark] = {
@@ -24,11 +44,20 @@ _ALL: dict[str, Benchmark] = {
     **encoder.BENCHMARKS,
     **clip.BENCHMARKS,
     **index.BENCHMARKS,
+    **index_build.BENCHMARKS,
+    **swap.BENCHMARKS,
     **cache.BENCHMARKS,
     **checker.BENCHMARKS,
     **rules.BENCHMARKS,
     **parallelism.BENCHMARKS,
     **choice.BENCHMARKS,
+    **best_of.BENCHMARKS,
+    **single_stream.BENCHMARKS,
+    **streams.BENCHMARKS,
+    **grpc_layer.BENCHMARKS,
+    **load.BENCHMARKS,
+    **soak.BENCHMARKS,
+    **web.BENCHMARKS,
 }
 
 

@@ -13,7 +13,7 @@ def picture_encode() -> Result:
     encoder = Encoder.open(open_bundle(ROOT / "models" / "bundles" / "lite", kind="encoder"))
     picture = jpeg(1280, 800)
     times = timed(lambda: encoder.encode_pictures([picture]), repeat=40)
-    return within(describe("picture to vector", times), "ms", limit=80.0)
+    return within(describe("picture to vector", times), "ms", limit=60.0)
 
 
 BENCHMARKS: dict[str, Benchmark] = {"picture-encode": picture_encode}

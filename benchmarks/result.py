@@ -47,5 +47,5 @@ def describe(label: str, times: Sequence[float]) -> float:
     """Print p50 and p95 of some milliseconds; returns the p50."""
     middle = statistics.median(times)
     p95 = sorted(times)[int(0.95 * (len(times) - 1))]
-    print(f"  {label}: p50 {middle:.2f} ms, p95 {p95:.2f} ms, {len(times)} times", flush=True)
+    print(f"  {label}: p50 {middle:.3f} ms, p95 {p95:.3f} ms, {len(times)} times", flush=True)
     return middle

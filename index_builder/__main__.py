@@ -1,34 +1,48 @@
-"""The command line: build, publish, list and verify keyword indexes."""
+"""The command line: build, publish, compare, roll back, verify and collect keyword indexes."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from index_builder import artifact
-from index_builder.build import DEFAULT_BATCH, InvalidEmbedding, build_version
-from index_builder.keywords import InvalidKeywordList, KeywordList, read_keywords
-from models.bundle import CorruptArtifact, open_bundle
+from index_builder.building import build, check_list
+from index_builder.device import DeviceUnavailable
+from index_builder.embedding import InvalidEmbedding
+from index_builder.milvus import DEFAULT_ALIAS, Cluster, MilvusUnavailable, prune, switch, upload
+from index_builder.options import (
+    add_build_options,
+    add_command,
+    add_list_options,
+    add_min_recall,
+    whole,
+)
+from index_builder.progress import progress
+from models.bundle import CorruptArtifact
 from models.session import ProviderUnavailable
 
+# ValueError: an impossible combination of options, an unreadable list or picture.
 _FAILURES = (
     artifact.IndexMissing,
     artifact.EncoderMismatch,
+    artifact.RecallTooLow,
+    BrokenProcessPool,
     CorruptArtifact,
+    DeviceUnavailable,
     InvalidEmbedding,
-    InvalidKeywordList,
+    MilvusUnavailable,
     ProviderUnavailable,
+    ValueError,
     OSError,
 )
-_PLAIN_PROGRESS_SECONDS = 5.0
+_KEEP = 3
+_TOKEN = "IMAGE2POEM_MILVUS_TOKEN"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,43 +59,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _build(options: argparse.Namespace) -> None:
-    # Here, because the other commands need no ONNX Runtime.
-    from models.clip import Encoder
-
-    words = read_keywords(options.keywords, all_words=options.all_words)
-    started = time.perf_counter()
-    encoder = Encoder.open(open_bundle(options.encoder, kind="encoder"), provider=options.provider)
-    with _progress(len(words.words)) as report:
-        version = build_version(words, encoder, root=options.root, batch=options.batch, report=report)
-    if options.publish:
-        artifact.publish(options.root, version)
-    _print_built(options, words, version, seconds=time.perf_counter() - started)
-
-
-def _print_built(options: argparse.Namespace, words: KeywordList, version: str, *, seconds: float) -> None:
-    manifest = artifact.read_version(options.root, version)
-    if options.json:
-        print(json.dumps({"version": version, "published": options.publish, **manifest}, ensure_ascii=False))
-        return
-    dropped = ", ".join(f"{reason} {count}" for reason, count in words.dropped.items()) or "none"
-    print(f"{words.source}: {len(words.words)} keywords; dropped: {dropped}")
-    recall, kind = manifest["recall"], manifest["index"]["kind"]
-    print(f"{version}: {kind}, {manifest['dimension']} dimensions, recall@{recall['k']} {recall['value']}")
-    print(f"built in {seconds:.1f} s" + (", published" if options.publish else ", not published"))
-
-
 def _publish(options: argparse.Namespace) -> None:
     version = options.version or _all_versions(options.root)[-1]
-    artifact.publish(options.root, version)
-    print(json.dumps({"version": version, "published": True}) if options.json else f"{version} is published")
+    artifact.publish(options.root, version, min_recall=options.min_recall)
+    _say(options, {"version": version, "published": True}, f"{version} is published")
+
+
+def _rollback(options: argparse.Namespace) -> None:
+    version = artifact.rollback(options.root)
+    _say(options, {"version": version, "published": True}, f"{version} is published again")
 
 
 def _list(options: argparse.Namespace) -> None:
     published = _published(options.root)
     for version in artifact.list_versions(options.root):
         row = {"version": version, "published": version == published, **_summary(options.root, version)}
-        print(json.dumps(row, ensure_ascii=False) if options.json else _line(row))
+        _say(options, row, _line(row))
 
 
 def _summary(root: Path, version: str) -> dict[str, Any]:
@@ -106,14 +99,49 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    """One version, or all of them and the pointer."""
+    """One version, or all of them, the pointer and the history."""
     versions = [options.version] if options.version else _all_versions(options.root)
     if not options.version:
         _published(options.root)
+        artifact.publications(options.root)
     for version in versions:
         manifest = artifact.verify(options.root, version)
         row = {"version": version, "ok": True, "count": manifest["count"]}
-        print(json.dumps(row) if options.json else f"{version}: whole, {manifest['count']} keywords")
+        _say(options, row, f"{version}: whole, {manifest['count']} keywords")
+
+
+def _diff(options: argparse.Namespace) -> None:
+    """Lines as of a patch: + added, - removed."""
+    new = options.new or artifact.published_version(options.root)
+    found = artifact.diff(options.root, options.old, new)
+    lines = [f"-{word}" for word in found.removed] + [f"+{word}" for word in found.added]
+    row = {"old": options.old, "new": new, "added": found.added, "removed": found.removed}
+    _say(options, row, "\n".join([f"{len(found.added)} added, {len(found.removed)} removed", *lines]))
+
+
+def _collect(options: argparse.Namespace) -> None:
+    removed = artifact.collect(options.root, keep=options.keep)
+    _say(
+        options,
+        {"removed": removed},
+        "\n".join(f"removed {version}" for version in removed) or "nothing to remove",
+    )
+
+
+def _upload(options: argparse.Namespace) -> None:
+    version = options.version or artifact.published_version(options.root)
+    cluster = Cluster(uri=options.uri, token=os.environ.get(_TOKEN, ""), alias=options.alias)
+    manifest = artifact.read_version(options.root, version, check_files=False)
+    with progress(manifest["count"], verb="uploaded") as report:
+        collection = upload(options.root, version, cluster, report=report)
+    switch(cluster, collection)
+    dropped = prune(cluster, keep=options.keep)
+    row = {"version": version, "collection": collection, "alias": options.alias, "dropped": dropped}
+    _say(options, row, f"{options.alias} names {collection}; dropped {len(dropped)}")
+
+
+def _say(options: argparse.Namespace, row: dict[str, Any], text: str) -> None:
+    print(json.dumps(row, ensure_ascii=False) if options.json else text)
 
 
 def _published(root: Path) -> str | None:
@@ -131,65 +159,46 @@ def _all_versions(root: Path) -> list[str]:
     return versions
 
 
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal; elsewhere a plain line on stderr every few seconds and at the end."""
-    if sys.stderr.isatty():
-        with tqdm(total=total, unit="word", file=sys.stderr) as bar:
-            yield lambda done, total: _advance(bar, done)
-        return
-    last = time.monotonic()
-
-    def report(done: int, total: int) -> None:
-        nonlocal last
-        if done == total or time.monotonic() - last >= _PLAIN_PROGRESS_SECONDS:
-            last = time.monotonic()
-            print(f"embedded {done} of {total}", file=sys.stderr)
-
-    yield report
-
-
-def _advance(bar: tqdm[Any], done: int) -> None:
-    bar.update(done - bar.n)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m index_builder", description="Build, publish, list and verify keyword indexes."
-    )
+    parser = argparse.ArgumentParser(prog="python -m index_builder", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    build = _command(commands, "build", _build, "embed a keyword list and write a new version")
-    build.add_argument(
-        "--keywords", type=Path, required=True, metavar="FILE", help="text, a word a line; or .tsv, .csv"
+    command = add_command(commands, "build", build, "embed a keyword list and write a new version")
+    add_list_options(command)
+    add_build_options(command)
+    command = add_command(
+        commands, "keywords", check_list, "read a list and say what is dropped", index=False
     )
-    build.add_argument("--encoder", type=Path, required=True, metavar="BUNDLE", help="the encoder's folder")
-    build.add_argument("--publish", action="store_true", help="publish the new version at once")
-    build.add_argument("--batch", type=_positive, default=DEFAULT_BATCH, metavar="N", help="words per call")
-    build.add_argument("--all-words", action="store_true", help="keep words that are marked as not visual")
-    build.add_argument("--provider", choices=("cpu", "cuda"), default="cpu", help="where the encoder runs")
-    publish = _command(commands, "publish", _publish, "make a version the published one")
-    publish.add_argument("version", nargs="?", metavar="VERSION", help="the latest, where none is given")
-    _command(commands, "list", _list, "list all versions; * marks the published one")
-    verify = _command(commands, "verify", _verify, "check versions byte by byte")
-    verify.add_argument("version", nargs="?", metavar="VERSION", help="all of them, where none is given")
-    return parser
-
-
-def _command(commands: Any, name: str, run: Callable[..., None], text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text.capitalize())
-    parser.add_argument(
-        "--index", "--out", dest="root", type=Path, required=True, metavar="DIR", help="the index folder"
+    add_list_options(command)
+    command = add_command(commands, "publish", _publish, "make a version the published one")
+    command.add_argument("version", nargs="?", metavar="VERSION", help="the latest, where none is given")
+    add_min_recall(command)
+    add_command(commands, "rollback", _rollback, "publish what was published before the current version")
+    add_command(commands, "list", _list, "list all versions; * marks the published one")
+    command = add_command(commands, "verify", _verify, "check versions byte by byte")
+    command.add_argument("version", nargs="?", metavar="VERSION", help="all of them, where none is given")
+    command = add_command(commands, "diff", _diff, "show the words that a version added and removed")
+    command.add_argument("old", metavar="OLD")
+    command.add_argument("new", nargs="?", metavar="NEW", help="the published version, where none is given")
+    command = add_command(commands, "gc", _collect, "remove old versions that nobody uses")
+    command.add_argument(
+        "--keep",
+        type=whole,
+        default=_KEEP,
+        metavar="N",
+        help=f"keep the N newest others too ({_KEEP} by default)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
-    parser.set_defaults(run=run)
+    command = add_command(commands, "milvus", _upload, "copy a version into Milvus and let the alias name it")
+    command.add_argument("version", nargs="?", metavar="VERSION", help="the published one by default")
+    command.add_argument("--uri", required=True, help=f"of the Milvus; the token is read from {_TOKEN}")
+    command.add_argument("--alias", default=DEFAULT_ALIAS, help=f"{DEFAULT_ALIAS} by default")
+    command.add_argument(
+        "--keep",
+        type=whole,
+        default=_KEEP,
+        metavar="N",
+        help=f"older collections to keep ({_KEEP} by default)",
+    )
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
 
 
 if __name__ == "__main__":

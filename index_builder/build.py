@@ -2,61 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-import faiss
 import numpy as np
 
 from index_builder.artifact import write_version
+from index_builder.cache import EmbeddingCache
+from index_builder.embedding import (
+    DEFAULT_BATCH,
+    PLAIN,
+    BuildStopped,
+    Embedder,
+    Encode,
+    InvalidEmbedding,
+    TextEncoder,
+)
 from index_builder.keywords import KeywordList
+from index_builder.kinds import IndexKind, choose_kind, make_index, measure_recall, tune, with_defaults
+from index_builder.workspace import work_folder
 
-DEFAULT_BATCH = 256
+__all__ = [
+    "DEFAULT_BATCH",
+    "BuildStopped",
+    "EmbeddingOptions",
+    "IndexKind",
+    "InvalidEmbedding",
+    "TextEncoder",
+    "build_version",
+]
 
-_RECALL_K, _RECALL_QUERIES, _RECALL_SEED = 10, 256, 0
-
-
-class InvalidEmbedding(Exception):
-    """The encoder gave something else than finite float32 rows of length one."""
-
-
-class TextEncoder(Protocol):
-    """What a build needs of `models.clip.Encoder`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def dimension(self) -> int: ...
-    def encode_texts(self, texts: Sequence[str]) -> np.ndarray: ...
+_MAP_FROM_BYTES = 2**30
+_SAMPLE_OF_MEAN = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexKind:
-    """A kind of FAISS index and its parameters, as the manifest records them."""
-
-    kind: str
-    parameters: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recall:
-    """Share of the true k nearest that the index finds.
+class EmbeddingOptions:
+    """How words become vectors.
 
     Attributes:
-        k: neighbours asked for.
-        value: 0 to 1, against exact search; a neighbour that ties with the k-th true one counts.
-        queries: number of queries.
-        method: what the queries are.
+        templates: each holds {} once, where the word goes; the vectors of several are averaged.
+        correction: share of a keyword's mean similarity that is taken off its score, from 0 to 1.
+        reference: (D,) float32, the mean vector of typical pictures, for the correction; the mean of the
+            keywords where it is missing.
+
+    Raises ValueError for other values.
     """
 
-    k: int
-    value: float
-    queries: int
-    method: str
+    templates: tuple[str, ...] = (PLAIN,)
+    correction: float = 0.0
+    reference: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for template in self.templates:
+            if template.count(PLAIN) != 1 or "\n" in template:
+                raise ValueError(f"a template must hold {{}} once, not {template!r}")
+        if not self.templates or len(set(self.templates)) < len(self.templates):
+            raise ValueError("templates must be different, and at least one")
+        if not 0 <= self.correction <= 1:
+            raise ValueError(f"correction must be from 0 to 1, not {self.correction}")
 
 
 def build_version(
@@ -65,94 +73,127 @@ def build_version(
     *,
     root: Path,
     batch: int = DEFAULT_BATCH,
+    kind: IndexKind | None = None,
+    embedding: EmbeddingOptions | None = None,
+    use_cache: bool = True,
+    encode: Encode | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> str:
     """Build an index version under `root`, unpublished, and return its name.
 
-    `batch` and `report` are those of `embed`. The same list, encoder and batch give the same files;
-    only the manifest's time differs. Raises InvalidEmbedding, OSError.
-    """
-    vectors = embed(words.words, encoder, batch=batch, report=report)
-    kind = choose_kind(len(vectors))
-    index = make_index(vectors, kind)
-    facts = {
-        "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint},
-        "embedding": {"batch": batch},
-        "index": asdict(kind),
-        "recall": asdict(measure_recall(index, vectors)),
-        "source": {"name": words.source, "sha256": words.sha256},
-        "dropped": dict(words.dropped),
-    }
-    return write_version(root, keywords=words.words, vectors=vectors, index=index, facts=facts)
-
-
-def embed(
-    words: Sequence[str],
-    encoder: TextEncoder,
-    *,
-    batch: int = DEFAULT_BATCH,
-    report: Callable[[int, int], None] = lambda done, total: None,
-) -> np.ndarray:
-    """Words → (N, D) float32 unit rows, C-contiguous.
-
     Args:
-        batch: words per call of the encoder.
-        report: called with the words done and their total after each batch; an exception ends the build.
+        batch: words per call of the encoder; multiples of 16 round every word alike with most encoders.
+        kind: of the index; chosen by size where it is missing, as are missing parameters.
+        embedding: how words become vectors; the words as they are where it is missing.
+        use_cache: take vectors from earlier builds under `root`, and keep new ones for later ones.
+        encode: encodes in other processes (`embedding_processes.spread`); `encoder` does where it is missing.
+        report: called with the words embedded and their total after each batch.
+        stopped: asked between batches and steps; when it says True the build ends with BuildStopped.
 
-    Raises InvalidEmbedding.
+    The same list, encoder and options give the same files, with a cache or without; only the manifest's
+    time and parent differ. (HNSW is built by all cores, and its graph depends on their order.) Raises
+    InvalidEmbedding, BuildStopped, ValueError for an impossible kind, OSError.
     """
-    vectors = np.empty((len(words), encoder.dimension), dtype=np.float32)
-    for start in range(0, len(words), batch):
-        chunk = words[start : start + batch]
-        vectors[start : start + len(chunk)] = _checked(encoder.encode_texts(chunk), chunk, encoder.dimension)
-        report(start + len(chunk), len(words))
-    return vectors
-
-
-def choose_kind(count: int) -> IndexKind:
-    """The kind of index for `count` vectors: exact, which up to about 100,000 is also the fastest."""
-    return IndexKind(kind="flat")
-
-
-def make_index(vectors: np.ndarray, kind: IndexKind) -> faiss.Index:
-    """Index (N, D) float32 rows by inner product. Raises ValueError for an unknown kind."""
-    if kind.kind != "flat":
-        raise ValueError(f"unknown index kind {kind.kind!r}")
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(vectors)
-    return index
-
-
-def measure_recall(index: faiss.Index, vectors: np.ndarray) -> Recall:
-    """Measure recall@10 of an index of (N, D) float32 unit rows against exact search.
-
-    The queries lie between keywords, as pictures do; a keyword's own vector would be too easy to find.
-    """
-    generator = np.random.default_rng(_RECALL_SEED)
-    pairs = generator.integers(len(vectors), size=(_RECALL_QUERIES, 2))
-    queries = vectors[pairs[:, 0]] + vectors[pairs[:, 1]]
-    queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-6)
-    k = min(_RECALL_K, len(vectors))
-    exact, _ = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
-    _, ids = index.search(queries, k)
-    scores = np.einsum("qd,qkd->qk", queries, vectors[ids])
-    hits = (ids >= 0) & (scores >= exact[:, -1:] - 1e-5)
-    return Recall(
-        k=k,
-        value=round(float(hits.mean()), 4),
-        queries=len(queries),
-        method=f"normalized sums of two keywords' vectors drawn with seed {_RECALL_SEED}",
-    )
-
-
-def _checked(rows: np.ndarray, words: Sequence[str], dimension: int) -> np.ndarray:
-    """The rows of one batch as they are. Raises InvalidEmbedding."""
-    if rows.shape != (len(words), dimension) or rows.dtype != np.float32:
-        raise InvalidEmbedding(
-            f"{len(words)} words gave {rows.dtype} {rows.shape}, not float32 {(len(words), dimension)}"
+    embedding = embedding or EmbeddingOptions()
+    asked = kind or choose_kind(len(words.words))
+    chosen = with_defaults(asked, len(words.words), encoder.dimension)
+    check = _checker(stopped)
+    weights = np.array(words.weights, np.float32) if words.weights else None
+    with (
+        _rows(root, len(words.words), encoder.dimension) as (rows, file),
+        _cache(root, encoder, use_cache) as cache,
+    ):
+        embedder = Embedder(encoder, cache=cache, batch=batch, encode=encode)
+        _embed(words.words, embedder, embedding.templates, rows, report=report, check=check)
+        index = make_index(rows, chosen, weights=weights, report=check)
+        made = tune(index, chosen, rows, given=bool({"probe", "search"} & set(asked.parameters)))
+        check()
+        facts = {
+            "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint},
+            "embedding": {"batch": embedder.batch, "repeats": embedder.repeats, **_described(embedding)},
+            "index": asdict(made),
+            "recall": asdict(measure_recall(index, rows, made)),
+            "source": {"name": words.source, "sha256": words.sha256},
+            "dropped": dict(words.dropped),
+        }
+        check()
+        return write_version(
+            root,
+            keywords=words.words,
+            vectors=rows if file is None else file,
+            index=index,
+            facts=facts,
+            weights=weights,
+            shift=_shift(rows, embedding),
         )
-    lengths = np.linalg.norm(rows, axis=1)
-    wrong = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))  # written so that NaN is wrong too
-    if wrong.size:
-        raise InvalidEmbedding(f"the vector of {words[wrong[0]]!r} has length {lengths[wrong[0]]}, not 1")
-    return rows
+
+
+def _embed(
+    words: Sequence[str],
+    embedder: Embedder,
+    templates: Sequence[str],
+    rows: np.ndarray,
+    *,
+    report: Callable[[int, int], None],
+    check: Callable[..., None],
+) -> None:
+    """Fill `rows` with the direction of the mean over the templates."""
+
+    def progress(before: int, done: int) -> None:
+        check()
+        report((before + done) // len(templates), len(words))
+
+    if len(templates) == 1:
+        embedder.embed(words, rows, template=templates[0], report=partial(progress, 0))
+        return
+    total, one = np.zeros_like(rows), np.empty_like(rows)
+    for place, template in enumerate(templates):
+        embedder.embed(words, one, template=template, report=partial(progress, place * len(words)))
+        total += one
+    np.divide(total, np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-6), out=rows)
+
+
+def _shift(rows: np.ndarray, embedding: EmbeddingOptions) -> np.ndarray | None:
+    """What is taken off each query: the mean similarity of w is m·w, so that q·w - c m·w = (q - c m)·w."""
+    if not embedding.correction:
+        return None
+    mean = embedding.reference
+    if mean is None:
+        mean = rows[:: max(1, len(rows) // _SAMPLE_OF_MEAN)].mean(axis=0, dtype=np.float64)
+    return np.asarray(embedding.correction * mean, np.float32)
+
+
+def _described(embedding: EmbeddingOptions) -> dict[str, Any]:
+    facts: dict[str, Any] = {"templates": list(embedding.templates), "correction": embedding.correction}
+    if embedding.correction:
+        facts["reference"] = "keywords" if embedding.reference is None else "pictures"
+    return facts
+
+
+def _checker(stopped: Callable[[], bool]) -> Callable[..., None]:
+    def check(*_: object) -> None:
+        if stopped():
+            raise BuildStopped("the build was stopped; what was embedded is kept for the next one")
+
+    return check
+
+
+@contextmanager
+def _rows(root: Path, count: int, dimension: int) -> Iterator[tuple[np.ndarray, Path | None]]:
+    """Room for the vectors: in memory, or where that is much, in a file."""
+    if 4 * count * dimension < _MAP_FROM_BYTES:
+        yield np.empty((count, dimension), np.float32), None
+        return
+    with work_folder(root / "versions") as work:
+        file = work / "vectors.npy"
+        yield np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=(count, dimension)), file
+
+
+@contextmanager
+def _cache(root: Path, encoder: TextEncoder, wanted: bool) -> Iterator[EmbeddingCache | None]:
+    if not wanted:
+        yield None
+        return
+    with closing(EmbeddingCache.of(root, encoder.fingerprint, encoder.dimension)) as cache:
+        yield cache

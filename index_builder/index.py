@@ -1,17 +1,15 @@
-"""The keyword index: unit vectors in, nearest keywords out.
+"""The keyword index as its callers see it: unit vectors in, nearest keywords out.
 
-One query among a few thousand vectors takes about 0.13 ms on one core (faiss 1.15.1, 8,000 of 200
-dimensions), and concurrent searches on the CPU are safe. So each search gets one OpenMP thread: a team
-wins nothing for a single query and takes cores from the requests beside it. FAISS's own crossover to
-BLAS is kept, since BLAS loses below some eight queries.
+`FaissIndex` searches in this process, `MilvusIndex` asks a cluster; both keep this contract, and the same
+tests hold them to it.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import faiss
 import numpy as np
 
 from models.diversity import DIVERSITY, POOL, spread
@@ -27,44 +25,50 @@ class Keyword:
 
     Attributes:
         text: the word.
-        score: inner product with the query; the cosine, where the query has length one.
+        score: inner product with the query: the cosine, where the query has length one and the list
+            neither weights nor a correction.
     """
 
     text: str
     score: float
 
 
-class KeywordIndex:
+@dataclass(frozen=True, kw_only=True)
+class Neighbours:
+    """The keywords near one query, best first.
+
+    Attributes:
+        scores: (N,) float32.
+        words: N words.
+        vectors: (N, D) float32 unit rows, or none where they were not wanted.
+    """
+
+    scores: np.ndarray
+    words: Sequence[str]
+    vectors: np.ndarray
+
+    def keyword(self, place: int) -> Keyword:
+        return Keyword(text=self.words[place], score=float(self.scores[place]))
+
+
+class KeywordIndex(ABC):
     """Keywords and their vectors, immutable; every method may be called from any thread at once.
 
     Attributes:
         version: the artifact's version name.
-        keywords: the words; a word's place is its id.
         count: number of keywords.
         dimension: of the vectors.
         encoder_fingerprint: of the encoder whose vectors these are.
-        kind: the kind of FAISS index, e.g. `flat`.
+        kind: the kind of index, e.g. `flat`.
     """
 
-    def __init__(
-        self,
-        index: faiss.Index,
-        keywords: Sequence[str],
-        *,
-        version: str,
-        encoder_fingerprint: str,
-        kind: str,
-    ) -> None:
-        if index.ntotal != len(keywords):
-            raise ValueError(f"{index.ntotal} vectors for {len(keywords)} keywords")
-        self._index = index
-        self.keywords = tuple(keywords)
-        self.version = version
-        self.count = len(self.keywords)
-        self.dimension = int(index.d)
-        self.encoder_fingerprint = encoder_fingerprint
-        self.kind = kind
+    version: str
+    count: int
+    dimension: int
+    encoder_fingerprint: str
+    kind: str
 
+    @abstractmethod
     def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the nearest keywords of each row.
 
@@ -76,21 +80,22 @@ class KeywordIndex:
         approximate kind fills the end of a row with id -1 where it finds fewer. Raises InvalidVector for
         other vectors, ValueError for k below 1.
         """
-        if k < 1:
-            raise ValueError(f"k must be at least 1, not {k}")
-        _check(vectors, self.dimension)
-        # The setting belongs to the calling thread: made once elsewhere it would not reach this one.
-        faiss.omp_set_num_threads(1)
-        return self._index.search(np.ascontiguousarray(vectors), min(k, self.count))
+
+    @abstractmethod
+    def words(self, ids: Sequence[int]) -> list[str]:
+        """The keywords of these ids."""
+
+    @abstractmethod
+    def vectors(self, ids: Sequence[int]) -> np.ndarray:
+        """(N, D) float32, the unit rows of these ids."""
+
+    def close(self) -> None:  # noqa: B027
+        """Free threads and connections; searching ends with it. Harmless when repeated."""
 
     def nearest(self, vector: np.ndarray, k: int) -> list[Keyword]:
         """The at most `k` nearest keywords of one (D,) float32 vector, best first. Raises as `search`."""
-        scores, ids = self.search(np.asarray(vector)[np.newaxis], k)
-        return [
-            Keyword(text=self.keywords[place], score=score)
-            for score, place in zip(scores[0].tolist(), ids[0].tolist(), strict=True)
-            if place >= 0
-        ]
+        found = self.neighbours(vector, k)
+        return [found.keyword(place) for place in range(len(found.words))]
 
     def diverse(self, vector: np.ndarray, k: int, *, diversity: float = DIVERSITY) -> list[Keyword]:
         """The best keyword of one (D,) float32 vector, then near ones that say something else.
@@ -99,14 +104,23 @@ class KeywordIndex:
         order of choice: scores need not fall. `diversity` 0 gives `nearest`. Raises as `search`, and
         ValueError for a diversity outside 0 to 1.
         """
-        scores, ids = self.search(np.asarray(vector)[np.newaxis], POOL * k)
-        found = ids[0] >= 0
-        scores, ids = scores[0][found], ids[0][found]
-        chosen = spread(scores, self._index.reconstruct_batch(ids), k, diversity=diversity)
-        return [Keyword(text=self.keywords[ids[place]], score=float(scores[place])) for place in chosen]
+        found = self.neighbours(vector, POOL * k, with_vectors=True)
+        chosen = spread(found.scores, found.vectors, k, diversity=diversity)
+        return [found.keyword(place) for place in chosen]
+
+    def neighbours(self, vector: np.ndarray, k: int, *, with_vectors: bool = False) -> Neighbours:
+        """What `search` finds for one (D,) float32 vector, with words, and their vectors where wanted."""
+        scores, ids = self.search(np.asarray(vector)[np.newaxis], k)
+        filled = ids[0] >= 0
+        places = ids[0][filled].tolist()
+        vectors = self.vectors(places) if with_vectors else np.empty((0, self.dimension), np.float32)
+        return Neighbours(scores=scores[0][filled], words=self.words(places), vectors=vectors)
 
 
-def _check(vectors: np.ndarray, dimension: int) -> None:
+def check_query(vectors: np.ndarray, k: int, *, dimension: int) -> None:
+    """Raises InvalidVector or ValueError for what `KeywordIndex.search` does not take."""
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}")
     if vectors.dtype != np.float32:
         raise InvalidVector(f"vectors must be float32, not {vectors.dtype}")
     if vectors.ndim != 2 or vectors.shape[1] != dimension:

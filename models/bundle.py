@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,10 @@ def write_bundle(path: Path | str, manifest: Mapping[str, Any], files: Mapping[s
     return open_bundle(path)
 
 
-def read_manifest(path: Path, *, format_version: int) -> tuple[dict[str, Any], str]:
+def read_manifest(path: Path, *, format_version: int, check_files: bool = True) -> tuple[dict[str, Any], str]:
     """Read and verify a hashed folder. Returns the manifest and its fingerprint (SHA-256, hex).
 
+    Without `check_files` only the manifest itself is checked, which is quick however large the files are.
     Raises CorruptArtifact for anything but a whole folder of that format version.
     """
     try:
@@ -102,8 +103,9 @@ def read_manifest(path: Path, *, format_version: int) -> tuple[dict[str, Any], s
         raise CorruptArtifact(
             f"{path}: format version {manifest.get('format_version')!r}, this program reads {format_version}"
         )
-    for name, expected in manifest["files"].items():
-        _check_file(path, name, expected)
+    if check_files:
+        for name, expected in manifest["files"].items():
+            _check_file(path, name, expected)
     fingerprint = hashlib.sha256(raw).hexdigest()
     _check_seal(path, fingerprint)
     return manifest, fingerprint
@@ -140,16 +142,20 @@ def _put_in_place(new: Path, path: Path, *, aside: Path) -> None:
 
 
 def _fill(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, Path]) -> None:
-    hashes = {}
     for name, source in files.items():
         if not _is_plain(name):
             raise ValueError(f"not a name for a file of a bundle: {name!r}")
         shutil.copyfile(source, folder / name)
-        hashes[name] = sha256_of(folder / name)
+    seal_folder(folder, manifest, files)
+
+
+def seal_folder(folder: Path, manifest: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Write the manifest over files that stand in `folder` already, with their hashes, and sync it all."""
+    hashes = {name: sha256_of(folder / name) for name in names}
     text = json.dumps({**manifest, "files": hashes}, ensure_ascii=False, indent=2) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     (folder / _SEAL).write_text(sha256_of(folder / MANIFEST), encoding="ascii")
-    for name in (*files, MANIFEST, _SEAL):
+    for name in (*hashes, MANIFEST, _SEAL):
         sync(folder / name)
     sync(folder)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from models.choice import LineJudge, Trials
-from models.engine import Decoding
 from models.guidance import Guide
 from models.prosody import Form, Writing
-from models.sampling import Sampling, draw, generator_of
+from models.sampling import Sampling, generator_of
 from models.tokenizer import CharacterTokenizer
 
 
@@ -117,62 +116,65 @@ class Draft:
         return [start + place for start, place in zip(starts, chosen, strict=True)]
 
 
-def write_line(
-    rows: Sequence[Row],
-    decoding: Decoding,
-    *,
-    form: Form,
-    guide: Guide,
-    sampling: Sampling,
-    tokenizer: CharacterTokenizer,
-    stopped: Callable[[], bool],
-) -> Iterator[list[PoemToken]]:
-    """Write one line of every row: at each position, one token a row.
+class LineTask:
+    """One line of every row, for the engine to write. Used by the engine's thread (`models.continuous.Task`).
 
-    At the line's end `decoding` has read all but its last character. Ends early once `stopped` says so; a
-    line that was stopped is not in `Row.lines`.
+    At the line's end the rows' sequences have read all but its last character. What it tells, position by
+    position, is one token a row; a line that was stopped is not in `Row.lines`.
     """
-    tokens: list[PoemToken] = []
-    for position in range(form.characters):
-        if stopped():
-            return
-        if position:
-            decoding.step(np.array([[token.id] for token in tokens], dtype=np.int64))
-        tokens = _draw(rows, decoding.logits, guide, sampling, tokenizer)
-        for row, token in zip(rows, tokens, strict=True):
-            row.writing.accept(token.text)
-            row.ids.append(token.id)
-            row.line += token.text
-            if position + 1 == form.characters:
-                row.lines.append(row.line)
-                row.line = ""
-        yield tokens
 
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        *,
+        form: Form,
+        guide: Guide,
+        sampling: Sampling,
+        tokenizer: CharacterTokenizer,
+        stopped: Callable[[], bool],
+    ) -> None:
+        self.rows = rows
+        self.sampling = sampling
+        self.generators = [row.generator for row in rows]
+        self.stopped = stopped
+        self._form = form
+        self._guide = guide
+        self._tokenizer = tokenizer
 
-def _draw(
-    rows: Sequence[Row], logits: np.ndarray, guide: Guide, sampling: Sampling, tokenizer: CharacterTokenizer
-) -> list[PoemToken]:
-    weights = np.stack([_weights(row, own, guide, tokenizer) for row, own in zip(rows, logits, strict=True)])
-    ids, log_probabilities = draw(logits, weights, sampling, [row.generator for row in rows])
-    return [
-        PoemToken(
+    def weigh(self, row: int, logits: np.ndarray, weighted: np.ndarray) -> None:
+        np.add(logits, self._weights(self.rows[row], logits), out=weighted)
+
+    def take(
+        self, ids: np.ndarray, log_probabilities: np.ndarray
+    ) -> tuple[list[PoemToken], list[list[int]] | None]:
+        drawn = zip(self.rows, ids.tolist(), log_probabilities.tolist(), strict=True)
+        tokens = [self._write(row, index, value) for row, index, value in drawn]
+        at_end = not self.rows[0].line
+        return tokens, None if at_end else [[token.id] for token in tokens]
+
+    def _write(self, row: Row, index: int, log_probability: float) -> PoemToken:
+        token = PoemToken(
             candidate=row.candidate,
             line=len(row.lines),
             position=len(row.line),
-            id=int(index),
+            id=index,
             # A fixed character that the vocabulary lacks is read as unknown, and written all the same.
-            text=row.writing.forced() or tokenizer.vocabulary[index],
-            log_probability=float(value),
+            text=row.writing.forced() or self._tokenizer.vocabulary[index],
+            log_probability=log_probability,
         )
-        for row, index, value in zip(rows, ids, log_probabilities, strict=True)
-    ]
+        row.writing.accept(token.text)
+        row.ids.append(token.id)
+        row.line += token.text
+        if len(row.line) == self._form.characters:
+            row.lines.append(row.line)
+            row.line = ""
+        return token
 
-
-def _weights(row: Row, logits: np.ndarray, guide: Guide, tokenizer: CharacterTokenizer) -> np.ndarray:
-    forced = row.writing.forced()
-    if forced is not None:
-        return _only(forced, tokenizer)
-    return guide.weights(row.writing.weights(), logits, row.lines, row.line, row.ids)
+    def _weights(self, row: Row, logits: np.ndarray) -> np.ndarray:
+        forced = row.writing.forced()
+        if forced is not None:
+            return _only(forced, self._tokenizer)
+        return self._guide.weights(row.writing.weights(), logits, row.lines, row.line, row.ids)
 
 
 def _only(character: str, tokenizer: CharacterTokenizer) -> np.ndarray:

@@ -13,7 +13,9 @@ import numpy as np
 import onnxruntime as ort
 
 from models.bundle import Bundle, CorruptArtifact
+from models.sequences import Sequences, padded
 from models.session import open_session
+from models.window import Run, Window
 
 
 class Decoding(Protocol):
@@ -35,6 +37,12 @@ class Engine(Protocol):
     def begin(self, prompts: Sequence[Sequence[int]]) -> Decoding:
         """Read N prompts, of one length for GPT2; `logits` is then for the first token to write."""
 
+    def read(self, prompts: Sequence[Sequence[int]]) -> Sequences:
+        """Read N prompts for a `Window`: all of them, but for what is then pending."""
+
+    def window(self) -> Window:
+        """A batch for sequences that were read here."""
+
     @property
     def providers(self) -> list[str]:
         """The execution providers that are really active."""
@@ -43,12 +51,14 @@ class Engine(Protocol):
 def open_engine(bundle: Bundle, *, provider: str = "cpu", threads: int = 0) -> Engine:
     """The engine of a poet bundle. Raises CorruptArtifact for an unknown architecture."""
     decoder = open_session(bundle.file("decoder.onnx"), provider=provider, threads=threads)
+    even = bundle.manifest.get("precision", {}).get("computed") == "int8"
     match bundle.manifest.get("architecture"):
         case "gpt2":
-            return CausalEngine(decoder)
+            return CausalEngine(decoder, even_rows=even)
         case "t5":
             encoder = open_session(bundle.file("encoder.onnx"), provider=provider, threads=threads)
-            return EncoderDecoderEngine(encoder, decoder, start_id=bundle.manifest["decoder_start_id"])
+            start = bundle.manifest["decoder_start_id"]
+            return EncoderDecoderEngine(encoder, decoder, start_id=start, even_rows=even)
         case other:
             raise CorruptArtifact(f"{bundle.path}: unknown architecture {other!r}")
 
@@ -56,21 +66,51 @@ def open_engine(bundle: Bundle, *, provider: str = "cpu", threads: int = 0) -> E
 class CausalEngine:
     """GPT2: the prompt goes through the decoder itself."""
 
-    def __init__(self, decoder: ort.InferenceSession) -> None:
+    def __init__(self, decoder: ort.InferenceSession, *, even_rows: bool = False) -> None:
+        """`even_rows` is as in Window."""
         self._decoder = decoder
+        self._even_rows = even_rows
         self.providers = decoder.get_providers()
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Decoding:
         read, begun = _to_read(prompts)
         return _spread(_CausalDecoding(self._decoder, np.array(read, dtype=np.int64), {}), begun)
 
+    def read(self, prompts: Sequence[Sequence[int]]) -> Sequences:
+        """Into the cache, all but the last token; the prompts may differ in length here."""
+        different, begun = _to_read(prompts)
+        heads = [prompt[:-1] for prompt in different]
+        lengths = np.array([len(head) for head in heads])
+        caches = self._prefill(heads) if lengths.max() else {}
+        pending = tuple((different[place][-1],) for place in begun)
+        return Sequences(np.array(begun), lengths[begun], caches, {}, pending)
+
+    def _prefill(self, prompts: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
+        ids, mask = padded(prompts, left=True)
+        feeds = {"input_ids": ids, "mask": mask, "position_ids": np.maximum(mask.cumsum(axis=1) - 1, 0)}
+        for name, (heads, width) in _caches(self._decoder).items():
+            feeds[name] = np.zeros((len(ids), heads, 0, width), dtype=np.float32)
+        present = _runner(self._decoder)(feeds)
+        del present["logits"]
+        return present
+
+    def window(self) -> Window:
+        return Window(_runner(self._decoder), _caches(self._decoder), positions=True, even=self._even_rows)
+
 
 class EncoderDecoderEngine:
     """T5: the encoder reads the prompt, the decoder writes from a start token."""
 
     def __init__(
-        self, encoder: ort.InferenceSession, decoder: ort.InferenceSession, *, start_id: int
+        self,
+        encoder: ort.InferenceSession,
+        decoder: ort.InferenceSession,
+        *,
+        start_id: int,
+        even_rows: bool = False,
     ) -> None:
+        """`even_rows` is as in Window."""
+        self._even_rows = even_rows
         self._encoder = encoder
         self._decoder = decoder
         self._start_id = start_id
@@ -86,6 +126,36 @@ class EncoderDecoderEngine:
         }
         start = np.full((len(read), 1), self._start_id, dtype=np.int64)
         return _spread(_CachedDecoding(self._decoder, start, {**cross, "source_mask": mask}), begun)
+
+    def read(self, prompts: Sequence[Sequence[int]]) -> Sequences:
+        """By the encoder; the start token is pending."""
+        different, begun = _to_read(prompts)
+        ids, mask = padded(different)
+        names = [output.name for output in self._encoder.get_outputs()]
+        values = self._encoder.run(names, {"input_ids": ids, "mask": mask})
+        fixed = {**dict(zip(names, values, strict=True)), "source_mask": mask}
+        lengths = np.zeros(len(begun), dtype=np.int64)
+        return Sequences(np.array(begun), lengths, {}, fixed, ((self._start_id,),) * len(begun))
+
+    def window(self) -> Window:
+        return Window(_runner(self._decoder), _caches(self._decoder), positions=False, even=self._even_rows)
+
+
+def _caches(decoder: ort.InferenceSession) -> dict[str, tuple[int, int]]:
+    """Heads and head width of each cache that the decoder takes."""
+    inputs = [entry for entry in decoder.get_inputs() if entry.name.startswith("past.")]
+    return {entry.name: (entry.shape[1], entry.shape[3]) for entry in inputs}
+
+
+def _runner(decoder: ort.InferenceSession) -> Run:
+    """A step: `logits`, and the caches by the names under which the next step takes them."""
+    outputs = [output.name for output in decoder.get_outputs()]
+    names = [name.replace("present.", "past.") for name in outputs]
+
+    def run(feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(names, decoder.run(outputs, feeds), strict=True))
+
+    return run
 
 
 def _to_read(prompts: Sequence[Sequence[int]]) -> tuple[list[tuple[int, ...]], list[int]]:

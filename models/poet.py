@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
 from threading import Lock
 
 import numpy as np
 
+from models.batching import Batching
 from models.bundle import Bundle, CorruptArtifact
 from models.choice import LineJudge
-from models.drafting import Draft, PoemToken, Row, write_line
-from models.engine import Decoding, open_engine
+from models.drafting import Draft, LineTask, PoemToken, Row
+from models.engine import open_engine
 from models.guidance import PARALLELISM, Guide
 from models.prompt import PromptTemplate, PromptTooLong, select_keywords
 from models.prosody import (
@@ -27,6 +28,9 @@ from models.prosody import (
 )
 from models.prosody.parallelism import Opposites
 from models.sampling import InvalidOption, Sampling, generator_of
+from models.sequences import Sequences
+from models.shared_engine import SharedEngine
+from models.tasks import Progress
 from models.tokenizer import EOS, CharacterTokenizer
 
 
@@ -40,16 +44,28 @@ class Poet:
         forms: names of the forms that it was trained to write.
         subjects: names of the subjects that it was taught, e.g. 送别.
         providers: the execution providers that are really active.
+        stats: counters of what its engine did, only ever growing.
+        heartbeat: called, says how its engine fares.
     """
 
-    def __init__(self, bundle: Bundle, *, provider: str = "cpu", threads: int = 0) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        provider: str = "cpu",
+        threads: int = 0,
+        batching: Batching | None = None,
+    ) -> None:
         manifest = bundle.manifest
         self.name: str = bundle.name
         self.architecture: str = manifest["architecture"]
         self.fingerprint = bundle.fingerprint
         self.forms: tuple[str, ...] = tuple(name for name in FORMS if name in manifest["prompt"]["forms"])
-        self._engine = open_engine(bundle, provider=provider, threads=threads)
-        self.providers = self._engine.providers
+        engine = open_engine(bundle, provider=provider, threads=threads)
+        self.providers = engine.providers
+        self._engine = SharedEngine(engine, batching or Batching())
+        self.stats = self._engine.stats
+        self.heartbeat = self._engine.heartbeat
         self._tokenizer = CharacterTokenizer.read(bundle.file(manifest["tokenizer"]["vocabulary"]))
         self._template = PromptTemplate.from_manifest(manifest)
         self.subjects = tuple(self._template.subjects)
@@ -58,10 +74,12 @@ class Poet:
         self._lock = Lock()
 
     @classmethod
-    def open(cls, bundle: Bundle, *, provider: str = "cpu", threads: int = 0) -> Poet:
+    def open(
+        cls, bundle: Bundle, *, provider: str = "cpu", threads: int = 0, batching: Batching | None = None
+    ) -> Poet:
         """Open a poet bundle. Raises CorruptArtifact, ProviderUnavailable."""
         try:
-            return cls(bundle, provider=provider, threads=threads)
+            return cls(bundle, provider=provider, threads=threads, batching=batching)
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptArtifact(f"{bundle.path}: not a poet's manifest: {error!r}") from error
 
@@ -137,8 +155,7 @@ class Poet:
             ],
         )
         self._check_length(draft)
-        write = self._write_by_line if self.architecture == "t5" else self._write_through
-        return write(draft, stopped)
+        return self._write(draft, stopped)
 
     def constraint(self, form: Form, rules: Rules) -> Constraint:
         """What these rules allow this poet. Raises ImpossibleRules."""
@@ -161,56 +178,55 @@ class Poet:
     def _opposites(self) -> Opposites:
         return Opposites(self._tokenizer.vocabulary)
 
-    def _write_through(self, draft: Draft, stopped: Callable[[], bool]) -> Iterator[PoemToken]:
-        """GPT2: one sequence from the prompt to the poem's end."""
-        if stopped():
-            return
-        decoding = self._engine.begin(self._prompts(draft, with_lines=False))
-        for line in range(draft.form.lines):
-            for tokens in self._line(draft, decoding, line, stopped):
-                yield from tokens
-            if stopped():
-                return
-            if line + 1 < draft.form.lines:
-                ends = [[token.id, self._line_end] for token in tokens]
-                decoding.step(np.array(ends, dtype=np.int64))
-
-    def _write_by_line(self, draft: Draft, stopped: Callable[[], bool]) -> Iterator[PoemToken]:
-        """T5: the encoder reads keywords and lines so far, the decoder writes the next line."""
+    def _write(self, draft: Draft, stopped: Callable[[], bool]) -> Iterator[PoemToken]:
+        """T5's encoder reads keywords and the lines so far, and its decoder writes the next line; GPT2 goes on
+        with what it has read."""
+        by_line = self.architecture == "t5"
+        sequences: Sequences | None = None
         for line in range(draft.form.lines):
             if stopped():
                 return
-            decoding = self._engine.begin(self._prompts(draft, with_lines=True))
-            for tokens in self._line(draft, decoding, line, stopped):
-                yield from tokens
+            if by_line or sequences is None:
+                sequences = self._engine.read(self._prompts(draft, with_lines=by_line))
+            sequences = yield from self._line(draft, sequences, line, stopped)
+            if sequences is None:
+                return
+            sequences = sequences.reading([[row.ids[-1], self._line_end] for row in draft.rows])
 
     def _line(
-        self, draft: Draft, decoding: Decoding, line: int, stopped: Callable[[], bool]
-    ) -> Iterator[list[PoemToken]]:
-        """One line of every candidate; at its end `decoding` has read all but the last character."""
-
-        def write(rows: Sequence[Row]) -> Iterator[list[PoemToken]]:
-            return write_line(
-                rows,
-                decoding,
-                form=draft.form,
-                guide=draft.guide,
-                sampling=draft.sampling,
-                tokenizer=self._tokenizer,
-                stopped=stopped,
-            )
-
+        self, draft: Draft, sequences: Sequences, line: int, stopped: Callable[[], bool]
+    ) -> Generator[PoemToken, None, Sequences | None]:
+        """One line of every candidate. Returns the sequences, which have read all of it but the last character;
+        None where it was stopped."""
         if draft.line_choices == 1:
-            yield from write(draft.rows)
-            return
-        decoding.select(np.repeat(np.arange(len(draft.rows)), draft.line_choices))
+            progress = self._begin(draft, draft.rows, sequences, stopped)
+            for tokens in progress:
+                yield from tokens
+            return progress.sequences
         trials = draft.trials(line)
-        written = list(write(trials))
-        if len(written) == draft.form.characters:
-            chosen = draft.choose(trials, written)
-            decoding.select(chosen)
-            draft.rows = [trials[place] for place in chosen]
-            yield from ([tokens[place] for place in chosen] for tokens in written)
+        among = np.repeat(np.arange(len(draft.rows)), draft.line_choices)
+        progress = self._begin(draft, trials, sequences.take(among), stopped)
+        written = list(progress)
+        if progress.sequences is None:
+            return None
+        chosen = draft.choose(trials, written)
+        draft.rows = [trials[place] for place in chosen]
+        for tokens in written:
+            yield from (tokens[place] for place in chosen)
+        return progress.sequences.take(chosen)
+
+    def _begin(
+        self, draft: Draft, rows: Sequence[Row], sequences: Sequences, stopped: Callable[[], bool]
+    ) -> Progress:
+        task = LineTask(
+            rows,
+            form=draft.form,
+            guide=draft.guide,
+            sampling=draft.sampling,
+            tokenizer=self._tokenizer,
+            stopped=stopped,
+        )
+        return self._engine.submit(task, sequences)
 
     def _prompts(self, draft: Draft, *, with_lines: bool) -> list[list[int]]:
         texts = [

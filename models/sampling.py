@@ -10,8 +10,8 @@ import numpy as np
 _MAX_TEMPERATURE = 2.0
 _MAX_PENALTY = 10.0
 _MAX_SEED = 2**63 - 1
-# Tokens this many times as likely as the likeliest one are few, and mostly all that can be drawn.
-_FEW = 0.002
+# Tokens at least so many times as likely as the likeliest one are few, and mostly all that can be drawn.
+_FEW = (2e-3, 1e-4)
 
 
 class InvalidOption(ValueError):
@@ -84,38 +84,77 @@ def draw(
         log_probabilities: float32 (N,), natural logarithm, under the model itself: before the weights, at
             temperature 1.
     """
-    weighted = logits + weights
-    rows = zip(weighted, generators, strict=True)
-    ids = np.array([_draw_row(row, sampling, generator) for row, generator in rows], dtype=np.int64)
-    return ids, log_softmax(logits)[np.arange(len(ids)), ids]
+    ids = pick(logits + weights, sampling, generators)
+    return ids, log_probabilities_of(logits, ids)
 
 
-def _draw_row(logits: np.ndarray, sampling: Sampling, generator: np.random.Generator) -> int:
-    uniform = generator.random()
+def pick(weighted: np.ndarray, sampling: Sampling, generators: Sequence[np.random.Generator]) -> np.ndarray:
+    """Ids, int64 (N,), drawn from logits float32 (N, V), as `draw`. What a row gives depends on it alone."""
+    uniforms = np.array([generator.random() for generator in generators])
     if sampling.temperature == 0.0:
-        return int(np.argmax(logits))
-    allowed = np.flatnonzero(logits > -np.inf)
-    scaled = logits[allowed]
-    odds = np.exp((scaled - scaled.max()) / sampling.temperature, dtype=np.float64)
+        return weighted.argmax(axis=1)
+    odds = weighted - weighted.max(axis=1, keepdims=True)
+    odds /= np.float32(sampling.temperature)
+    np.exp(odds, out=odds)
     if sampling.min_p:
-        allowed, odds = allowed[odds >= sampling.min_p], odds[odds >= sampling.min_p]
-    order = _likeliest(odds, sampling)
-    total = odds[order].sum() if sampling.top_k else odds.sum()
-    cumulative = np.cumsum(odds[order])
-    # The token that crosses top_p is kept, so there is always one.
-    kept = 1 + int(np.searchsorted(cumulative, sampling.top_p * total))
-    kept = min(kept, len(cumulative))
-    place = int(np.searchsorted(cumulative[:kept], uniform * cumulative[kept - 1], side="right"))
-    return int(allowed[order[min(place, kept - 1)]])
-
-
-def _likeliest(odds: np.ndarray, sampling: Sampling) -> np.ndarray:
-    """Places of all tokens that may be drawn, and perhaps some more, the likeliest first."""
-    few = np.flatnonzero(odds >= _FEW)
-    enough = len(few) >= sampling.top_k if sampling.top_k else odds[few].sum() >= sampling.top_p * odds.sum()
+        odds[odds < sampling.min_p] = 0.0
+    ids = np.empty(len(odds), dtype=np.int64)
+    left = np.arange(len(odds))
     # Sorting the whole vocabulary would take longer than all else that a draw does.
-    places = few if enough else np.arange(len(odds))
-    return places[np.argsort(-odds[places], kind="stable")][: sampling.top_k or None]
+    for least in (*_FEW, 0.0):
+        some = odds if len(left) == len(odds) else odds[left]
+        likely = some >= least if least else some > 0.0
+        picked, sure = _pick_among(some, likely, uniforms[left], sampling)
+        ids[left] = picked
+        left = left[~sure]
+        if not least or not len(left):
+            break
+    return ids
+
+
+def _pick_among(
+    odds: np.ndarray, likely: np.ndarray, uniforms: np.ndarray, sampling: Sampling
+) -> tuple[np.ndarray, np.ndarray]:
+    """An id of each row, int64 (N,), out of the tokens that `likely`, bool (N, V), names, and whether these
+    were all that may be drawn, bool (N,)."""
+    places, likeliest = _sorted(odds, likely)
+    found = (likeliest > 0.0).sum(axis=1)
+    if sampling.top_k:
+        likeliest[:, sampling.top_k :] = 0.0
+    cumulative = np.cumsum(likeliest, axis=1)
+    total = cumulative[:, -1] if sampling.top_k else odds.sum(axis=1)
+    sure = found >= sampling.top_k if sampling.top_k else cumulative[:, -1] >= sampling.top_p * total
+    # The token that crosses top_p is kept, so there is always one.
+    kept = (cumulative < (sampling.top_p * total)[:, None]).sum(axis=1)
+    kept = np.minimum(kept, (likeliest > 0.0).sum(axis=1) - 1)
+    every = np.arange(len(odds))
+    drawn = (cumulative <= (uniforms * cumulative[every, kept])[:, None]).sum(axis=1)
+    return places[every, np.minimum(drawn, kept)], sure
+
+
+def _sorted(odds: np.ndarray, likely: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of the likely tokens of each row, the likeliest first, and their odds; odds of 0 fill up.
+
+    int64 and float64, both (N, K) where K is the largest number of likely tokens.
+    """
+    # Of a flat array, for numpy finds the places of a matrix several times more slowly.
+    rows, ids = np.divmod(np.flatnonzero(likely), likely.shape[1])
+    counts = np.bincount(rows, minlength=len(odds))
+    columns = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    places = np.zeros((len(odds), counts.max()), dtype=np.int64)
+    places[rows, columns] = ids
+    found = np.zeros(places.shape, dtype=np.float64)
+    found[rows, columns] = odds[rows, ids]
+    order = np.argsort(-found, axis=1, kind="stable")
+    return np.take_along_axis(places, order, axis=1), np.take_along_axis(found, order, axis=1)
+
+
+def log_probabilities_of(logits: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Log probability, float32 (N,), of one token id a row under logits (N, V)."""
+    peaks = logits.max(axis=1)
+    odds = logits - peaks[:, None]
+    chosen = odds[np.arange(len(ids)), ids]
+    return chosen - np.log(np.exp(odds, out=odds).sum(axis=1))
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -11,39 +11,74 @@ from contextlib import closing
 from pathlib import Path
 
 from server import config as options
-from server import telemetry
+from server import production, telemetry
 from server.config import Config
+from server.watchdog import EXIT_LOST
+
+_SWITCH_SECONDS = 0.0005
 
 
 def main() -> int:
-    """Run the server. Returns 0 after a stop that was asked for, 1 where it cannot start."""
+    """Run the server. Returns 0 after a stop that was asked for, 1 without a start, 70 with a hung worker."""
     config = options.parse(sys.argv[1:], os.environ)
-    with closing(telemetry.configure(level=config.log_level, style=config.log_format)):
+    # Many poems share one interpreter: at the default of 5 ms steps and the event loop wait for each other.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    log = telemetry.configure(level=config.log_level, style=config.log_format, poems=config.log_poems)
+    with closing(log):
         telemetry.event("starting", **config.described())
-        return asyncio.run(_serve(config))
+        try:
+            production.check_user(production=config.production)
+        except production.NotForRoot as error:
+            return _refuse(error)
+        status = asyncio.run(_serve(config))
+    if status == EXIT_LOST:
+        # A thread hangs, and an ordinary end would wait for it.
+        os._exit(status)
+    return status
 
 
 async def _serve(config: Config) -> int:
     # Here, so that a wrong flag is answered before the libraries are loaded.
     from index_builder.artifact import EncoderMismatch, IndexMissing
+    from index_builder.device import DeviceUnavailable
     from models.bundle import CorruptArtifact
     from models.session import ProviderUnavailable
-    from server.app import App, CannotListen
+    from server.app import App
+    from server.observability import CannotObserve
+    from server.reloading import UnusableFile
+    from server.transport import CannotListen
 
     stopping = _stop_on_signals()
-    app = App(config)
+    try:
+        app = App(config)
+    except UnusableFile as error:
+        return _refuse(error)
     try:
         await app.listen()
         await _unless(stopping, app.make_ready())
-    except (CannotListen, CorruptArtifact, EncoderMismatch, IndexMissing, ProviderUnavailable) as error:
-        print(f"server: {' '.join(str(error).split())}", file=sys.stderr)
+    except (
+        CannotListen,
+        CannotObserve,
+        CorruptArtifact,
+        DeviceUnavailable,
+        EncoderMismatch,
+        IndexMissing,
+        ProviderUnavailable,
+        UnusableFile,
+    ) as error:
         await app.stop()
-        return 1
+        return _refuse(error)
     if not stopping.is_set():
         _announce(app.address, config.port_file)
         await stopping.wait()
     await app.drain()
-    return 0
+    return 0 if await app.let_go() else EXIT_LOST
+
+
+def _refuse(error: Exception) -> int:
+    """Say in one line why there is no server."""
+    print(f"server: {' '.join(str(error).split())}", file=sys.stderr)
+    return 1
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -8,38 +8,42 @@ running work or of the grace period, whichever is sooner.
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from collections.abc import Callable
+from functools import partial
 
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from PIL import Image
 
-from image2poem.v1 import poem_service_pb2_grpc
-from index_builder.artifact import IndexMissing, open_published
-from models.bundle import open_bundle
-from models.choice import LineJudge
-from models.clip import Encoder
-from models.poet import Poet
-from models.prosody import FORMS, RHYME_BOOKS, parallelism, rhyme_book
-from models.sampling import Sampling
-from models.sources import KIND as SOURCES_KIND
-from models.sources import Sources
-from server import telemetry
+from image2poem.v1 import index_admin_service_pb2_grpc, poem_service_pb2_grpc
+from index_builder.artifact import published_version
+from models.tasks import EngineStopped
+from server import telemetry, tokens, transport
+from server.admission import Draining
+from server.auth import Gate
 from server.catalog import Catalog, Snapshot
 from server.config import Config
 from server.errors import Boundary
+from server.index_admin import ADMIN_SERVICE_NAME, IndexAdminService
+from server.index_loading import load_version
+from server.index_rebuild import Rebuilder
+from server.index_watch import IndexWatch
+from server.loading import facts, load_snapshot, warm_up
+from server.observability import Observability
+from server.observation import Observation
+from server.readiness import Readiness
+from server.reloading import Reloaded
 from server.scheduling import Lane
 from server.service import SERVICE_NAME, PoemService
+from server.supervision import supervise
+from server.watchdog import Watchdog
 
 _HEALTH_NAMES = ("", SERVICE_NAME)
 _RETRY_POEM_MS, _RETRY_LOOKUP_MS = 500, 100
-
-
-class CannotListen(Exception):
-    """The address is taken, or not ours."""
+# Seconds for messages that are on their way, and for threads to see that they are to stop.
+_LAST_WORDS = 1.0
+_LOOK_EVERY = 0.02
 
 
 class App:
@@ -48,50 +52,76 @@ class App:
     Attributes:
         address: the bound HOST:PORT, after `listen`.
         catalog: what requests work with; a newer snapshot may be swapped in.
-        poems, lookups: the lanes of work.
+        index: what keeps the served index the published one.
+        poems, lookups, checks: the lanes of work.
+        observability: metrics and traces.
     """
 
     def __init__(self, config: Config, *, load: Callable[[Config], Snapshot] | None = None) -> None:
-        """`load` makes the snapshot, in a thread; `load_snapshot` where none is given."""
+        """`load` makes the snapshot, in a thread; else `load_snapshot` does. Raises UnusableFile."""
         self._config = config
         self._load = load or load_snapshot
         self.catalog = Catalog()
-        self._health = health.aio.HealthServicer()
-        self.poems = Lane(
-            "poems", workers=config.workers, waiting=config.waiting, retry_after_ms=_RETRY_POEM_MS
+        self.index = IndexWatch(
+            self.catalog,
+            published=partial(published_version, config.index),
+            load=partial(load_version, config.index, device=config.provider),
+            patient=config.provider == "cpu",
         )
-        self.lookups = Lane(
-            "lookups", workers=config.workers, waiting=config.waiting, retry_after_ms=_RETRY_LOOKUP_MS
-        )
+        self.poems = _lane("poems", config, retry_after_ms=_RETRY_POEM_MS, crash=EngineStopped)
+        self.lookups = _lane("lookups", config, retry_after_ms=_RETRY_LOOKUP_MS)
+        self.checks = _lane("checks", config, retry_after_ms=_RETRY_LOOKUP_MS)
+        self._readiness = Readiness(_HEALTH_NAMES, self._lanes)
+        self.observability = Observability(config)
         self._server = self._assemble()
+        self._watchdog: Watchdog | None = None
         self.address = ""
 
     def _assemble(self) -> grpc.aio.Server:
-        server = grpc.aio.server(interceptors=[Boundary()], options=_options(self._config))
+        interceptors = [Observation(self.observability.observers), Boundary(), *self._gates()]
+        server = transport.new_server(self._config, interceptors)
         service = PoemService(
             self.catalog,
             poems=self.poems,
             lookups=self.lookups,
+            checks=self.checks,
             max_message_bytes=self._config.max_message_bytes,
             line_choices=self._config.line_choices,
             line_similarity=self._config.line_similarity,
         )
         poem_service_pb2_grpc.add_PoemServiceServicer_to_server(service, server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._readiness.servicer, server)
+        if self._config.admin:
+            self._add_admin(server)
         if self._config.reflection:
-            names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (
+                SERVICE_NAME,
+                *([ADMIN_SERVICE_NAME] if self._config.admin else []),
+                health.SERVICE_NAME,
+                reflection.SERVICE_NAME,
+            )
             reflection.enable_server_reflection(names, server)
         return server
 
+    def _gates(self) -> list[Gate]:
+        if self._config.tokens is None:
+            return []
+        return [Gate(Reloaded([self._config.tokens], partial(tokens.read, self._config.tokens)))]
+
+    def _add_admin(self, server: grpc.aio.Server) -> None:
+        config = self._config
+        rebuilder = Rebuilder(root=config.index, encoder=config.encoder, provider=config.provider)
+        service = IndexAdminService(self.catalog, self.index, rebuilder, root=config.index)
+        index_admin_service_pb2_grpc.add_IndexAdminServiceServicer_to_server(service, server)
+
     async def listen(self) -> None:
-        """Open the port, NOT_SERVING. Raises CannotListen."""
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
-        try:
-            port = self._server.add_insecure_port(self._config.listen)
-        except RuntimeError as error:
-            raise CannotListen(f"cannot listen on {self._config.listen}: is it taken?") from error
+        """Open the port, NOT_SERVING. Raises CannotListen, CannotObserve or UnusableFile."""
+        self.observability.start(
+            self.catalog, lanes=[lane.admission for lane in self._lanes], index=self.index.counters
+        )
+        await self._readiness.loading()
+        self.address = transport.open_port(self._server, self._config)
         await self._server.start()
-        self.address = f"{self._config.listen.rpartition(':')[0]}:{port}"
 
     async def make_ready(self) -> None:
         """Load and warm up off the event loop, then serve. Raises what loading raises."""
@@ -99,101 +129,72 @@ class App:
         snapshot = await asyncio.to_thread(self._load, self._config)
         await asyncio.to_thread(warm_up, snapshot)
         self.catalog.swap(snapshot)
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
-        telemetry.event("serving", **_facts(snapshot, self.address), seconds=time.perf_counter() - started)
+        await self._readiness.loaded()
+        self._watchdog = supervise(self._config, self._readiness, self.catalog, self._lanes)
+        if self._config.index_poll:
+            self.index.start(self._config.index_poll)
+        telemetry.event(
+            "serving",
+            address=self.address,
+            metrics=self.observability.metrics_address or "none",
+            **facts(snapshot),
+            seconds=time.perf_counter() - started,
+        )
 
     async def drain(self) -> None:
         """Stop in good order; returns when nothing runs any more."""
         telemetry.event("draining", grace_seconds=self._config.grace)
-        await self._health.enter_graceful_shutdown()
+        self._stop_watching()
+        await self._readiness.drain()
         await asyncio.sleep(self._config.drain_wait)
-        self.poems.close()
-        self.lookups.close()
-        await self.stop(self._config.grace)
+        self._readiness.refuse()
+        # Connections are told to go elsewhere now; what they have here goes on.
+        stopped = asyncio.ensure_future(self._server.stop(self._config.grace + _LAST_WORDS))
+        if not await self._idle(self._config.grace):
+            for lane in self._lanes:
+                lane.abort(Draining)
+        # Not the whole grace period: what still watches our health would keep us that long.
+        await self.stop(_LAST_WORDS)
+        await stopped
         telemetry.event("stopped")
 
     async def stop(self, grace: float | None = None) -> None:
         """Stop at once, or when what runs has ended but `grace` seconds from now at the latest."""
+        self._stop_watching()
         await self._server.stop(grace)
-        self.poems.shutdown()
-        self.lookups.shutdown()
+        self.index.close()
+        await self.observability.close()
+        for lane in self._lanes:
+            lane.shutdown()
 
-    async def _set_health(self, status: int) -> None:
-        for name in _HEALTH_NAMES:
-            await self._health.set(name, status)
+    async def let_go(self) -> bool:
+        """Whether all threads have let go of their work, or do so soon; one that hangs never does."""
+        return await self._idle(_LAST_WORDS)
 
+    async def _idle(self, seconds: float) -> bool:
+        """Whether nothing is left to do, now or within so many seconds."""
+        end = time.monotonic() + seconds
+        while any(lane.busy for lane in self._lanes):
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(_LOOK_EVERY)
+        return True
 
-def load_snapshot(config: Config) -> Snapshot:
-    """Open bundles and the published index; every hash is checked.
+    @property
+    def _lanes(self) -> tuple[Lane, ...]:
+        return self.poems, self.lookups, self.checks
 
-    Raises CorruptArtifact, IndexMissing, EncoderMismatch or ProviderUnavailable, each with a line of advice.
-    """
-    bundle = open_bundle(config.encoder, kind="encoder")
-    encoder = Encoder.open(bundle, provider=config.provider, threads=config.encoder_threads)
-    try:
-        index = open_published(config.index, encoder_fingerprint=encoder.fingerprint)
-    except IndexMissing as error:
-        raise IndexMissing(f"{error}; {_advice(config)}") from error
-    poets = {
-        name: Poet.open(open_bundle(path, kind="poet"), provider=config.provider, threads=config.poet_threads)
-        for name, path in config.poet
-    }
-    sources = Sources.open(open_bundle(config.sources, kind=SOURCES_KIND)) if config.sources else None
-    return Snapshot(index=index, encoder=encoder, poets=poets, sources=sources)
-
-
-def warm_up(snapshot: Snapshot) -> None:
-    """Go every way that a request goes once: first runs allocate and read tables, and are slow."""
-    for name in RHYME_BOOKS:
-        rhyme_book(name)
-    parallelism()
-    if snapshot.sources:
-        snapshot.sources.prepare()
-    picture = io.BytesIO()
-    Image.new("RGB", (64, 64), (127, 127, 127)).save(picture, "JPEG")
-    vector = snapshot.encoder.encode_pictures([picture.getvalue()])[0]
-    snapshot.encoder.encode_texts(["春风"])
-    keywords = [keyword.text for keyword in snapshot.index.diverse(vector, 8)]
-    judge = LineJudge(query=vector, encode=snapshot.encoder.encode_texts)
-    for poet in snapshot.poets.values():
-        form = FORMS[poet.forms[0]]
-        for _ in poet.compose(
-            keywords,
-            form=form,
-            sampling=Sampling(),
-            seed=0,
-            line_choices=2,
-            judge=judge,
-            stopped=lambda: False,
-        ):
-            pass
+    def _stop_watching(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.stop()
 
 
-def _options(config: Config) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", config.max_message_bytes),
-        # Two servers on one port would share its connections silently.
-        ("grpc.so_reuseport", 0),
-        # By default, two pings inside five minutes end a connection: clients behind NATs need more.
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-    ]
-
-
-def _advice(config: Config) -> str:
-    return (
-        "build one with `make index`, or with `python -m index_builder build --publish "
-        f"--keywords index_builder/data/keywords.tsv --encoder {config.encoder} --out {config.index}`"
+def _lane(name: str, config: Config, *, retry_after_ms: int, crash: type[Exception] | None = None) -> Lane:
+    return Lane(
+        name,
+        workers=config.workers,
+        waiting=config.waiting,
+        client_streams=config.client_streams,
+        retry_after_ms=retry_after_ms,
+        crash=crash,
     )
-
-
-def _facts(snapshot: Snapshot, address: str) -> dict[str, object]:
-    return {
-        "address": address,
-        "index_version": snapshot.index.version,
-        "keywords": snapshot.index.count,
-        "encoder": snapshot.encoder.name,
-        "poets": ",".join(snapshot.poets),
-        "providers": ",".join(snapshot.encoder.providers),
-        "sources": snapshot.sources.layout.lines if snapshot.sources else "none",
-    }

@@ -13,6 +13,7 @@ from index_builder.index import KeywordIndex
 from models.clip import Encoder
 from models.poet import Poet
 from models.sources import Sources
+from server.watchdog import Beating, Part, Worker
 
 
 class NotReady(Exception):
@@ -45,6 +46,11 @@ class Snapshot:
         if name not in self.poets:
             raise UnknownModel(f"poet: there is no {name!r} here; choose one of {', '.join(self.poets)}")
         return name, self.poets[name]
+
+    def workers(self) -> tuple[Worker, ...]:
+        """The parts that work on threads of their own, for the watchdog."""
+        parts = {"encoder": self.encoder, **{f"poet {name}": poet for name, poet in self.poets.items()}}
+        return tuple(Part(name, part) for name, part in parts.items() if isinstance(part, Beating))
 
 
 class Catalog:

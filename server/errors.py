@@ -3,39 +3,65 @@
 exception                              status                reason
 InvalidImage                           INVALID_ARGUMENT      INVALID_IMAGE
 InvalidOption, InvalidVector           INVALID_ARGUMENT      INVALID_OPTION
+DecodeError (of protobuf)              INVALID_ARGUMENT      INVALID_OPTION
 ImpossibleRules                        INVALID_ARGUMENT      IMPOSSIBLE_RULES
 PromptTooLong                          INVALID_ARGUMENT      PROMPT_TOO_LONG
 UnknownModel                           NOT_FOUND             UNKNOWN_MODEL
 Overloaded                             RESOURCE_EXHAUSTED    OVERLOADED, with grpc-retry-pushback-ms
+DeadlineTooShort                       RESOURCE_EXHAUSTED    DEADLINE_TOO_SHORT, with the same
+TooManyStreams                         RESOURCE_EXHAUSTED    TOO_MANY_STREAMS, with the same
 NotReady                               UNAVAILABLE           NOT_READY
 Draining                               UNAVAILABLE           DRAINING
+Unhealthy                              UNAVAILABLE           UNHEALTHY
+EngineStopped                          UNAVAILABLE           UNHEALTHY; another poem starts the engine anew
+Unauthenticated                        UNAUTHENTICATED       UNAUTHENTICATED
+PermissionDenied                       PERMISSION_DENIED     PERMISSION_DENIED
+InvalidKeywordList                     INVALID_ARGUMENT      INVALID_KEYWORD_LIST
+IndexMissing                           NOT_FOUND             UNKNOWN_INDEX_VERSION
+CorruptArtifact, EncoderMismatch,      FAILED_PRECONDITION   INDEX_REFUSED
+  RecallTooLow
+RebuildRunning                         FAILED_PRECONDITION   REBUILD_RUNNING
+RebuildFailed                          ABORTED               REBUILD_FAILED
 anything else                          INTERNAL              INTERNAL, fixed text, traceback in the log
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
+from index_builder.artifact import EncoderMismatch, IndexMissing, RecallTooLow
 from index_builder.index import InvalidVector
+from index_builder.keywords import InvalidKeywordList
+from models.bundle import CorruptArtifact
 from models.image import InvalidImage
 from models.prompt import PromptTooLong
 from models.prosody import ImpossibleRules
 from models.sampling import InvalidOption
+from models.tasks import EngineStopped
 from server import telemetry
+from server.admission import DeadlineTooShort, Draining, Overloaded, TooManyStreams, Unhealthy
 from server.catalog import NotReady, UnknownModel
-from server.scheduling import Draining, Overloaded
-from server.service import SERVICE_NAME
+from server.handlers import Behaviour, changed
+from server.index_rebuild import RebuildFailed, RebuildRunning
 
 REASON_KEY = "image2poem-reason"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 INTERNAL_TEXT = "internal error; the server's log tells more"
+
+
+class Unauthenticated(Exception):
+    """The call has no token, or one that is not known."""
+
+
+class PermissionDenied(Exception):
+    """The call's token does not allow the method."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +76,30 @@ TABLE: dict[type[BaseException], Failure] = {
     InvalidImage: Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_IMAGE"),
     InvalidOption: Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_OPTION"),
     InvalidVector: Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_OPTION"),
+    DecodeError: Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_OPTION"),
     ImpossibleRules: Failure(grpc.StatusCode.INVALID_ARGUMENT, "IMPOSSIBLE_RULES"),
     PromptTooLong: Failure(grpc.StatusCode.INVALID_ARGUMENT, "PROMPT_TOO_LONG"),
     UnknownModel: Failure(grpc.StatusCode.NOT_FOUND, "UNKNOWN_MODEL"),
     Overloaded: Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    DeadlineTooShort: Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "DEADLINE_TOO_SHORT"),
+    TooManyStreams: Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"),
     NotReady: Failure(grpc.StatusCode.UNAVAILABLE, "NOT_READY"),
     Draining: Failure(grpc.StatusCode.UNAVAILABLE, "DRAINING"),
+    Unhealthy: Failure(grpc.StatusCode.UNAVAILABLE, "UNHEALTHY"),
+    EngineStopped: Failure(grpc.StatusCode.UNAVAILABLE, "UNHEALTHY"),
+    Unauthenticated: Failure(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    PermissionDenied: Failure(grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
+    InvalidKeywordList: Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_KEYWORD_LIST"),
+    IndexMissing: Failure(grpc.StatusCode.NOT_FOUND, "UNKNOWN_INDEX_VERSION"),
+    CorruptArtifact: Failure(grpc.StatusCode.FAILED_PRECONDITION, "INDEX_REFUSED"),
+    EncoderMismatch: Failure(grpc.StatusCode.FAILED_PRECONDITION, "INDEX_REFUSED"),
+    RecallTooLow: Failure(grpc.StatusCode.FAILED_PRECONDITION, "INDEX_REFUSED"),
+    RebuildRunning: Failure(grpc.StatusCode.FAILED_PRECONDITION, "REBUILD_RUNNING"),
+    RebuildFailed: Failure(grpc.StatusCode.ABORTED, "REBUILD_FAILED"),
 }
 INTERNAL = Failure(grpc.StatusCode.INTERNAL, "INTERNAL")
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Handler = Callable[[Any, Context], Awaitable[Any]]
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -72,7 +111,7 @@ def failure_of(error: BaseException) -> Failure:
 
 
 class Boundary(grpc.aio.ServerInterceptor):
-    """Wraps every method of PoemService: maps what it raises, unary or mid-stream, and logs how it ended."""
+    """Wraps every method of this package's services and maps what it raises, unary or mid-stream."""
 
     async def intercept_service(
         self,
@@ -80,43 +119,53 @@ class Boundary(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        prefix, _, method = handler_call_details.method.rpartition("/")
-        if handler is None or prefix != f"/{SERVICE_NAME}":
+        if handler is None or not handler_call_details.method.startswith("/image2poem."):
             return handler
-        if handler.response_streaming:
-            wrap, behaviour = grpc.unary_stream_rpc_method_handler, handler.unary_stream
-        else:
-            wrap, behaviour = grpc.unary_unary_rpc_method_handler, handler.unary_unary
-        return wrap(_guarded(method, behaviour), handler.request_deserializer, handler.response_serializer)
+        return changed(handler, guarded, read=_reader(handler))
 
 
-def _guarded(method: str, behaviour: Handler) -> Handler:
-    async def guarded(request: Any, context: Context) -> Any:
-        started = time.perf_counter()
-        with telemetry.request(method) as notes:
-            try:
-                response = await behaviour(request, context)
-                notes["code"] = "OK"
-                return response
-            except asyncio.CancelledError:
-                notes["code"] = _why_cancelled(context)
-                raise
-            except grpc.aio.BaseError:
-                # gRPC's own: the call ended under the handler, and there is nobody to tell.
-                notes["code"] = "CANCELLED"
-                raise
-            except Exception as error:
-                notes["code"] = failure_of(error).code.name
-                await _abort(error, context)
-            finally:
-                notes["duration_ms"] = (time.perf_counter() - started) * 1000
+@dataclass(frozen=True)
+class _Unreadable:
+    """In the place of a request whose bytes are no message: gRPC itself would call that UNKNOWN."""
 
-    return guarded
+    error: DecodeError
 
 
-def _why_cancelled(context: Context) -> str:
-    remaining = context.time_remaining()
-    return "CANCELLED" if remaining is None or remaining > 0 else "DEADLINE_EXCEEDED"
+def _reader(handler: Any) -> Callable[[bytes], Any] | None:
+    """What makes one request of bytes; None for a stream of them, which is read by the behaviour."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return handler.request_deserializer(data)
+        except DecodeError as error:
+            return _Unreadable(error)
+
+    return None if handler.request_streaming else read
+
+
+def guarded(behaviour: Behaviour) -> Behaviour:
+    """The same behaviour, with what it raises mapped by the table."""
+
+    async def guard(request: Any, context: Context) -> Any:
+        try:
+            return await _mapped(behaviour, request, context)
+        except grpc.aio.InternalError:
+            # The client left while something was sent to it, before gRPC knew; else it would log a traceback.
+            raise asyncio.CancelledError from None
+
+    return guard
+
+
+async def _mapped(behaviour: Behaviour, request: Any, context: Context) -> Any:
+    try:
+        if isinstance(request, _Unreadable):
+            raise request.error
+        return await behaviour(request, context)
+    except grpc.aio.BaseError:
+        # gRPC's own: the call has a status already, or ended under the handler.
+        raise
+    except Exception as error:
+        await _abort(error, context)
 
 
 async def _abort(error: Exception, context: Context) -> NoReturn:
@@ -126,7 +175,8 @@ async def _abort(error: Exception, context: Context) -> NoReturn:
     if failure is INTERNAL:
         telemetry.log.error("a request failed", exc_info=error)
         text = INTERNAL_TEXT
-    metadata = [(REASON_KEY, failure.reason)]
+    # These take the place of the trailing metadata that are set already.
+    metadata = [*(context.trailing_metadata() or ()), (REASON_KEY, failure.reason)]
     if isinstance(error, Overloaded):
         metadata.append((PUSHBACK_KEY, str(error.retry_after_ms)))
     await context.abort(failure.code, text, tuple(metadata))

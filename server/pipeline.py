@@ -23,11 +23,19 @@ from server.events import Event, Finished, Found, Line, Retrieved, Timings
 from server.ranking import Draft, rank
 from server.request import Composition, Embedding, Lookup, Picture, Text, Words
 
+# Exact search compares about ten of them in a nanosecond.
+_QUICK_VALUES = 8_000_000
+
 
 class Clock:
-    """Times the stages of one request, from its arrival, which is now, on."""
+    """Times the stages of one request, from its arrival, which is now, on.
+
+    Attributes:
+        laps: (stage, began, ended) of the stages that ended, in seconds of `time.perf_counter`.
+    """
 
     def __init__(self) -> None:
+        self.laps: list[tuple[str, float, float]] = []
         self._arrived = time.perf_counter()
         self._lap = self._arrived
         self._stages: dict[str, float] = {}
@@ -36,6 +44,7 @@ class Clock:
         """End a stage, which began where the last one ended."""
         now = time.perf_counter()
         self._stages[stage] = (now - self._lap) * 1000
+        self.laps.append((stage.removesuffix("_ms"), self._lap, now))
         self._lap = now
 
     def since_arrival(self, stage: str) -> None:
@@ -59,6 +68,16 @@ def lookup(snapshot: Snapshot, wish: Lookup, *, clock: Clock | None = None) -> F
     keywords = tuple(snapshot.index.nearest(vector, wish.top_k))
     clock.lap("search_ms")
     return Found(keywords=keywords, index_version=snapshot.index.version, timings=clock.timings())
+
+
+def is_quick(snapshot: Snapshot, wish: Lookup) -> bool:
+    """Whether a lookup is a search of well below a millisecond and nothing else."""
+    index = snapshot.index
+    return (
+        isinstance(wish.source, Embedding)
+        and index.kind == "flat"
+        and index.count * index.dimension <= _QUICK_VALUES
+    )
 
 
 def compose(

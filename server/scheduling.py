@@ -1,109 +1,67 @@
-"""Places for work, and threads that do it off the event loop.
+"""Threads that work off the event loop, and items that come from them as they are made.
 
-A lane is one kind of work: so many threads, and so many more requests that may wait for one. A request
-gets a permit before any work is done for it, or is refused at once. The permit is given back when the
-work has really ended in its thread, not when the caller has left, so that the places never lie.
+A lane is one kind of work: its places (see admission) and its threads. The place is given back when the work
+has really ended in its thread, not when the caller has left, so that the places never lie.
 
-A lane works inside one event loop; its methods are called on that loop's thread.
+A lane works inside one event loop; its methods are called on that loop's thread, but for `silence`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
+from server.admission import Admission, Caller, Draining, Ticket
+
+_STARVED = 10
+# So many crashes with no success in between are not bad luck.
+_CRASH_LOOP = 3
+_ONE_CRASH_SECONDS = 0.1
+
 T = TypeVar("T")
 Work: TypeAlias = Callable[[Callable[[], bool]], Iterator[T]]
 
 
-class Overloaded(Exception):
-    """Every place is taken.
-
-    Attributes:
-        retry_after_ms: a good moment to try again, in milliseconds from now.
-    """
-
-    def __init__(self, lane: str, places: int, retry_after_ms: int) -> None:
-        super().__init__(f"all {places} places for {lane} are taken; try again in {retry_after_ms} ms")
-        self.retry_after_ms = retry_after_ms
-
-
-class Draining(Exception):
-    """The server is stopping and takes no new work."""
-
-    def __init__(self) -> None:
-        super().__init__("the server is stopping")
-
-
-class Permit:
-    """A place that was taken, to be released once; releasing it again does nothing."""
-
-    def __init__(self, admission: Admission) -> None:
-        self._admission: Admission | None = admission
-
-    def release(self) -> None:
-        if self._admission is not None:
-            self._admission.in_use -= 1
-            self._admission = None
-
-
-class Admission:
-    """Counts places. Nobody waits here: there is a place, or there is none.
-
-    Attributes:
-        name: of the work, for messages.
-        places: how many permits there are.
-        in_use: how many are out.
-    """
-
-    def __init__(self, name: str, places: int, *, retry_after_ms: int) -> None:
-        self.name = name
-        self.places = places
-        self.in_use = 0
-        self._retry_after_ms = retry_after_ms
-        self._closed = False
-
-    def admit(self) -> Permit:
-        """Take a place. Raises Draining after `close`, Overloaded when none is left."""
-        if self._closed:
-            raise Draining
-        if self.in_use >= self.places:
-            raise Overloaded(self.name, self.places, self._retry_after_ms)
-        self.in_use += 1
-        return Permit(self)
-
-    def close(self) -> None:
-        """Admit nobody any more."""
-        self._closed = True
+class WorkerFailed(RuntimeError):
+    """Work ended with what is no Exception; raised in its place, for on an event loop that would end all."""
 
 
 class Run(Generic[T]):
-    """Work that goes on in a thread, and its items as they are made.
+    """Work that waits for a thread or goes on in one, and its items as they are made.
 
     Use it as a context manager and iterate inside. Leaving the block, in whatever way, tells the work to
     stop: one that did not begin is dropped, one that did sees it at its next step. Leaving waits for nothing.
     Iterating raises what the work raised.
+
+    Attributes:
+        beat: when the work last made an item, or began (`time.monotonic`).
     """
 
-    def __init__(self, executor: ThreadPoolExecutor, permit: Permit, make: Work[T]) -> None:
+    def __init__(self, lane: Lane, make: Work[T], caller: Caller) -> None:
+        self._lane = lane
+        self._make = make
         self._loop = asyncio.get_running_loop()
         self._items: asyncio.Queue[T | _End] = asyncio.Queue()
         self._stop = threading.Event()
-        self._permit = permit
-        self._future = executor.submit(self._work, make)
-        self._future.add_done_callback(lambda future: self._on_loop(self._over, future))
+        self.ticket = Ticket(caller)
+        self.beat = 0.0
 
     def __enter__(self) -> Run[T]:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._future.cancel()
+        self._lane.drop(self)
+        # An error that nobody reads holds, by its traceback, the frames that hold this run.
+        while not self._items.empty():
+            self._items.get_nowait()
 
     def __aiter__(self) -> Run[T]:
         return self
@@ -111,22 +69,42 @@ class Run(Generic[T]):
     async def __anext__(self) -> T:
         item = await self._items.get()
         if isinstance(item, _End):
-            if item.error is not None:
-                raise item.error
-            raise StopAsyncIteration
+            try:
+                raise item.error or StopAsyncIteration
+            finally:
+                # The error's traceback holds this frame: together they would wait for the garbage collector.
+                del item
         return item
 
-    def _work(self, make: Work[T]) -> None:
+    def abort(self, error: Exception) -> None:
+        """End the iteration with `error` after the items that are there, and tell the work to stop."""
+        self._stop.set()
+        self._items.put_nowait(_End(error))
+
+    def begin(self, executor: ThreadPoolExecutor) -> None:
+        self.beat = time.monotonic()
+        future = executor.submit(self._work)
+        future.add_done_callback(lambda future: self._on_loop(self._over, future))
+
+    def _work(self) -> None:
+        if self._stop.is_set():
+            return
         # The generator is made, run and dropped in this thread: closing it from another one would fail.
-        for item in make(self._stop.is_set):
+        for item in self._make(self._stop.is_set):
+            self.beat = time.monotonic()
             if self._stop.is_set():
                 return
             self._on_loop(self._items.put_nowait, item)
 
     def _over(self, future: Future[None]) -> None:
         """The thread has let go of the work, or never took it."""
-        self._permit.release()
-        self._items.put_nowait(_End(error=None if future.cancelled() else future.exception()))
+        error = None if future.cancelled() else future.exception()
+        self._lane.ended(self, error)
+        if self._stop.is_set():
+            return
+        if error is not None and not isinstance(error, Exception):
+            error = WorkerFailed(f"the work ended with {type(error).__name__}: {error}")
+        self._items.put_nowait(_End(error))
 
     def _on_loop(self, callback: Callable[..., object], argument: object) -> None:
         # A closed loop means that the process is ending and nobody is left to hear of it.
@@ -138,40 +116,142 @@ class Lane:
     """One kind of work: its places and its threads.
 
     Attributes:
+        name: of the work.
         admission: the places: one for each thread, and `waiting` more.
     """
 
-    def __init__(self, name: str, *, workers: int, waiting: int, retry_after_ms: int) -> None:
-        self.admission = Admission(name, workers + waiting, retry_after_ms=retry_after_ms)
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix=name)
+    def __init__(
+        self,
+        name: str,
+        *,
+        workers: int,
+        waiting: int,
+        client_streams: int = 0,
+        retry_after_ms: int = 100,
+        crash: type[Exception] | None = None,
+    ) -> None:
+        """`client_streams` and `retry_after_ms` are as in Admission.
 
-    def start(self, make: Work[T]) -> Run[T]:
-        """Run the iterator that `make` returns in one thread. Raises Overloaded or Draining at once.
-
-        `make` is called in that thread with a function that tells whether to stop; it must be asked often.
+        `crash`: what work raises when what it depends on has crashed under it.
         """
-        permit = self.admission.admit()
-        try:
-            return Run(self._executor, permit, make)
-        except BaseException:
-            permit.release()
-            raise
+        self.name = name
+        self.admission = Admission(
+            name,
+            workers=workers,
+            waiting=waiting,
+            client_streams=client_streams,
+            retry_after_ms=retry_after_ms,
+        )
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix=name)
+        self._waiting: dict[Ticket, Run] = {}
+        self._running: dict[Ticket, Run] = {}
+        self._unread = 0
+        self._crash = crash
+        self._crashes = 0
+        self._crashed = -math.inf
 
-    async def call(self, function: Callable[[], T]) -> T:
-        """Run `function` in a thread and return what it returns. Raises Overloaded or Draining at once."""
-        with self.start(lambda stopped: iter([function()])) as run:
+    def start(self, make: Work[T], caller: Caller | None = None) -> Run[T]:
+        """Run the iterator that `make` returns in one thread, when it is the caller's turn.
+
+        Raises Overloaded, DeadlineTooShort, TooManyStreams, Draining or Unhealthy at once, or Overloaded when
+        the place is given to another while the work waits. `make` is called in that thread with a function
+        that tells whether to stop; it must be asked often.
+        """
+        run = Run(self, make, caller or Caller())
+        displaced = self.admission.enter(run.ticket)
+        if displaced is not None:
+            self._waiting.pop(displaced).abort(self.admission.refusal())
+        self._waiting[run.ticket] = run
+        self._unread += 1
+        self._begin()
+        return run
+
+    async def call(self, function: Callable[[], T], caller: Caller | None = None) -> T:
+        """Run `function` in a thread and return what it returns. Raises what `start` does."""
+        with self.start(lambda stopped: iter([function()]), caller) as run:
             # To the end, so that the place is free again when the caller goes on.
             [result] = [item async for item in run]
             return result
 
-    def close(self) -> None:
-        """Take no new work; what was begun goes on."""
-        self.admission.close()
+    async def quick(self, function: Callable[[], T], caller: Caller | None = None) -> T:
+        """As `call`, for work well below a millisecond: a change of threads would take longer than that.
+
+        It is done here and now, on the event loop, unless others wait.
+        """
+        if self.admission.waiting:
+            return await self.call(function, caller)
+        # It waits for nobody, so that no deadline can pass before it begins.
+        ticket = Ticket(Caller(caller.name if caller else ""))
+        self.admission.enter(ticket)
+        try:
+            return function()
+        finally:
+            self.admission.leave(ticket)
+
+    def drop(self, run: Run) -> None:
+        """Forget a run that has not begun; one that has keeps its place to its end. Once for each run."""
+        self._unread -= 1
+        if self._waiting.pop(run.ticket, None) is not None:
+            self.admission.leave(run.ticket)
+
+    def ended(self, run: Run, error: BaseException | None) -> None:
+        """The run's thread has let go of it, with what the work raised."""
+        del self._running[run.ticket]
+        if error is None:
+            self._crashes, self._crashed = 0, -math.inf
+        elif self._crash is not None and isinstance(error, self._crash):
+            self._note_crash()
+        self.admission.leave(run.ticket)
+        self._begin()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits, runs, or has ended with items that are still being read."""
+        return bool(self._unread or self.admission.in_use)
+
+    def silence(self) -> float:
+        """Seconds since any run made an item or began; 0.0 where nothing runs; inf where crash follows crash.
+
+        One that is silent while others go on may only be starved: its own seconds count a tenth.
+        """
+        if self._crashes >= _CRASH_LOOP:
+            return math.inf
+        # A copy in one step, for this is called on another thread.
+        beats = [run.beat for run in list(self._running.values())]
+        if not beats:
+            return 0.0
+        now = time.monotonic()
+        return max(now - max(beats), (now - min(beats)) / _STARVED)
+
+    def close(self, reason: Callable[[], Exception] = Draining) -> None:
+        """Take no new work, but raise what `reason` makes; what was begun goes on."""
+        self.admission.close(reason)
+
+    def open(self) -> None:
+        """Take work again."""
+        self.admission.open()
+
+    def abort(self, reason: Callable[[], Exception]) -> None:
+        """End everything that waits or runs with what `reason` makes."""
+        for run in (*self._waiting.values(), *self._running.values()):
+            run.abort(reason())
 
     def shutdown(self) -> None:
         """Let go of the threads, without waiting for them."""
         self.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _note_crash(self) -> None:
+        """One crash ends many runs, at once."""
+        now = time.monotonic()
+        if now - self._crashed > _ONE_CRASH_SECONDS:
+            self._crashes += 1
+            self._crashed = now
+
+    def _begin(self) -> None:
+        while (ticket := self.admission.begin()) is not None:
+            run = self._running[ticket] = self._waiting.pop(ticket)
+            run.begin(self._executor)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from image2poem.v1 import poem_service_pb2_grpc as pb_grpc
 from image2poem.v1 import prosody_pb2
 from models.prosody.checker import check
 from server import check_wire, pipeline, telemetry, wire
+from server.callers import caller_of
 from server.catalog import Catalog
 from server.events import Finished
 from server.scheduling import Lane
@@ -22,7 +23,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class PoemService(pb_grpc.PoemServiceServicer):
-    """Poems and lookups have lanes of their own, so that a short lookup never waits behind a long poem.
+    """Poems, lookups and checks have a lane each, so that a short lookup never waits behind a long poem.
 
     Coroutines that write, instead of asynchronous generators: a generator that gRPC abandons in the middle
     is closed some time later, a cancelled coroutine leaves its `with` blocks at once.
@@ -34,6 +35,7 @@ class PoemService(pb_grpc.PoemServiceServicer):
         *,
         poems: Lane,
         lookups: Lane,
+        checks: Lane,
         max_message_bytes: int,
         line_choices: int,
         line_similarity: bool,
@@ -42,6 +44,7 @@ class PoemService(pb_grpc.PoemServiceServicer):
         self._catalog = catalog
         self._poems = poems
         self._lookups = lookups
+        self._checks = checks
         self._max_message_bytes = max_message_bytes
         self._line_choices = line_choices
         self._line_similarity = line_similarity
@@ -50,20 +53,24 @@ class PoemService(pb_grpc.PoemServiceServicer):
         self, request: pb.LookupKeywordsRequest, context: Context
     ) -> pb.LookupKeywordsResponse:
         clock = pipeline.Clock()
+        telemetry.watch(clock)
         snapshot = self._catalog.current()
         wish = wire.to_lookup(request)
-        found = await self._lookups.call(lambda: pipeline.lookup(snapshot, wish, clock=clock))
+        answer = self._lookups.quick if pipeline.is_quick(snapshot, wish) else self._lookups.call
+        found = await answer(lambda: pipeline.lookup(snapshot, wish, clock=clock), caller_of(context))
         telemetry.note(index_version=found.index_version, **asdict(found.timings))
         return wire.from_found(found)
 
     async def ComposePoem(self, request: pb.ComposePoemRequest, context: Context) -> None:
         clock = pipeline.Clock()
+        telemetry.watch(clock)
         snapshot = self._catalog.current()
         wish = wire.to_composition(request, line_choices=self._line_choices)
         with self._poems.start(
             lambda stopped: pipeline.compose(
                 snapshot, wish, line_similarity=self._line_similarity, clock=clock, stopped=stopped
-            )
+            ),
+            caller_of(context),
         ) as events:
             async for event in events:
                 if isinstance(event, Finished):
@@ -76,7 +83,7 @@ class PoemService(pb_grpc.PoemServiceServicer):
         # Not needed, but a server that is not ready answers nothing.
         self._catalog.current()
         text, book = check_wire.to_check(request)
-        report = await self._lookups.call(lambda: check(text, book=book))
+        report = await self._checks.call(lambda: check(text, book=book), caller_of(context))
         telemetry.note(form=report.form.name if report.form else "none", conforms=report.conforms)
         return check_wire.from_check(report)
 
@@ -97,4 +104,7 @@ def _note_finished(event: Finished) -> None:
         form=event.form.name,
         candidates=len(event.candidates),
         **asdict(event.timings),
+    )
+    telemetry.note_texts(
+        keywords=" ".join(keyword.text for keyword in event.keywords), poem="，".join(event.best.lines)
     )

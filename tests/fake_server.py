@@ -22,5 +22,7 @@ class PatientPoet(FakePoet):
             threading.Event().wait(float(os.environ.get("FAKE_STEP_SECONDS", "0")))
 
 
+# There is no index folder to follow.
+os.environ.setdefault("IMAGE2POEM_INDEX_POLL", "0")
 server.app.load_snapshot = lambda config: snapshot({"t5": PatientPoet()})
 sys.exit(main())

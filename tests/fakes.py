@@ -11,12 +11,15 @@ import numpy as np
 
 from fake_encoder import vector_of
 from index_builder.index import Keyword
+from models.batching import BatchStats
 from models.choice import LineJudge
+from models.continuous import StepStats
 from models.drafting import PoemToken
 from models.image import InvalidImage
 from models.prompt import PromptTooLong
 from models.prosody import Constraint, Form, LengthsOnly, Rules
 from models.sampling import Sampling
+from models.shared_engine import EngineStats
 from server.catalog import Snapshot
 
 WORDS = ("瀑布", "飞瀑", "扁舟", "孤舟", "明月", "故乡", "秋江", "断崖", "楼台", "湖光", "烟波", "夕阳")
@@ -33,6 +36,7 @@ class FakeEncoder:
     fingerprint = "e" * 64
     dimension = 16
     providers = ("CPUExecutionProvider",)
+    stats: Mapping[str, BatchStats] = {}
 
     def encode_pictures(self, pictures: Sequence[bytes]) -> np.ndarray:
         for data in pictures:
@@ -81,6 +85,7 @@ class FakePoet:
     forms: tuple[str, ...] = ("wujue", "qijue")
     subjects: tuple[str, ...] = ("送别", "春")
     providers = ("CPUExecutionProvider",)
+    stats = EngineStats(BatchStats(), StepStats())
 
     def __init__(self, name: str = "t5") -> None:
         self.name = name

@@ -23,7 +23,7 @@ class RunningServer:
 
     def __init__(self, load: Callable[[Config], Snapshot], *, late: bool = False, **options: Any) -> None:
         self._config = Config(
-            **{"listen": "127.0.0.1:0", "workers": 2, "waiting": 2, "grace": 5.0, **options}
+            **{"listen": "127.0.0.1:0", "workers": 2, "waiting": 2, "grace": 5.0, "index_poll": 0, **options}
         )
         self._load = load
         self._late = late

@@ -16,9 +16,23 @@ ROOMS = {
     "index_builder": {"models", "index_builder"},
     "server": {"models", "index_builder", "server", "image2poem.v1"},
     "clients/image2poem": {"image2poem"},
+    "clients/web": {"image2poem", "web"},
 }
+# Of the client's extras, each in its own modules; imported when they are used.
+CLIENT_EXTRAS = {name: {"PIL"} for name in ("card", "_card_layout", "_card_paper", "_card_type")}
 LEARNING_ONLY = {"torch", "transformers", "accelerate", "onnx", "onnxscript", "opencc", "scipy"}
-MAY_IMPORT_GRPC = {"service", "errors", "app"}
+MAY_IMPORT_GRPC = {
+    "service",
+    "errors",
+    "app",
+    "observation",
+    "handlers",
+    "index_admin",
+    "auth",
+    "readiness",
+    "tls",
+    "transport",
+}
 
 
 def python_files(room: str) -> list[Path]:
@@ -43,7 +57,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_rooms_import_in_one_direction(room):
-    houses = {"models", "index_builder", "server", "image2poem", "tests", "benchmarks"}
+    houses = {"models", "index_builder", "server", "image2poem", "web", "tests", "benchmarks"}
     for path in python_files(room):
         for name in imports(path):
             if name.split(".")[0] in houses:
@@ -66,8 +80,10 @@ def test_only_three_server_files_know_grpc():
 
 
 def test_the_client_needs_grpc_and_protobuf_alone():
-    allowed = sys.stdlib_module_names | {"grpc", "google", "image2poem"}
     for path in python_files("clients/image2poem"):
+        allowed = (
+            sys.stdlib_module_names | {"grpc", "google", "image2poem"} | CLIENT_EXTRAS.get(path.stem, set())
+        )
         assert {name.split(".")[0] for name in imports(path)} <= allowed, path
 
 
@@ -124,6 +140,8 @@ def test_nothing_of_a_machine_or_a_registry_is_committed():
     forbidden = re.compile(r"/root/|/home/\w+/|https?://\S+/simple\b")
     for name in tracked.splitlines():
         path = ROOT / name
+        if not path.exists():
+            continue  # Deleted, and not committed yet.
         assert path.stat().st_size < 45_000_000, name
         if path != Path(__file__) and path.suffix in {
             ".py",

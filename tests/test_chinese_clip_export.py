@@ -92,11 +92,40 @@ def test_graphs_name_no_place_of_the_machine(exported) -> None:
 @pytest.mark.parametrize("name", ["ViT-B-16", "RN50"])
 def test_fp16_with_weights_in_a_file_of_their_own(name: str, tmp_path: Path) -> None:
     model = model_of(random_weights(SHAPES[name]))
-    files = export_towers(model, tmp_path, half=True, largest=1_000)
+    files = export_towers(model, tmp_path, precision="fp16", largest=1_000)
     assert set(files) == {"image.onnx", "image.onnx.data", "text.onnx", "text.onnx.data"}
     check(measure(model, tmp_path), "fp16")
     inputs = ort.InferenceSession(str(tmp_path / "image.onnx")).get_inputs()
     assert [found.type for found in inputs] == ["tensor(float)"]
+
+
+@pytest.mark.parametrize(("opset", "precision"), [(20, "fp32"), (21, "fp16"), (21, "int8")])
+def test_another_opset(opset: int, precision: str, tmp_path: Path) -> None:
+    model = model_of(random_weights(SHAPES["ViT-B-16"]))
+    export_towers(model, tmp_path, precision=precision, opset=opset)
+    for tower in TOWERS:
+        if precision == "int8":
+            quantise(tmp_path / tower, tmp_path / tower)
+        versions = {entry.domain: entry.version for entry in onnx.load(tmp_path / tower).opset_import}
+        assert versions[""] == opset
+    check(measure(model, tmp_path, batches=[3]), precision)
+
+
+def test_an_opset_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSource, match="opset 17: 18 is the least"):
+        export_towers(model_of(random_weights(Shape())), tmp_path, opset=17)
+    assert not list(tmp_path.iterdir())
+
+
+def test_spare_hidden_units_change_nothing(tmp_path: Path) -> None:
+    """1,024 hidden units make rows of 4 KiB in fp32, so there are 16 more of them."""
+    model = model_of(random_weights(Shape(width=256, text_width=256, layers=2, text_layers=2)))
+    export_towers(model, tmp_path)
+    for tower in TOWERS:
+        weights = onnx.load(tmp_path / tower).graph.initializer
+        assert sum(1_040 in weight.dims for weight in weights) == 6
+        assert not any(1_024 in weight.dims for weight in weights)
+    check(measure(model, tmp_path, batches=[1, 3]), "fp32")
 
 
 def test_a_wrong_tower_is_noticed(exported) -> None:

@@ -216,7 +216,8 @@ def test_ctrl_c_cancels_on_the_server(gated, picture):
         process.stdout.readline()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
-    assert process.returncode == 130
+    # By the signal, which shells show as 130 and which ends their loops.
+    assert process.returncode == -signal.SIGINT
     assert b"Traceback" not in err
     assert eventually(poet.stopped)
     poet.let(1)

@@ -13,7 +13,7 @@ import pytest
 import image2poem
 from image2poem import AsyncClient, Client
 from image2poem.__main__ import main
-from image2poem._check import CheckReport
+from image2poem._cli.check_report import CheckReport
 
 TOWER = "白日依山尽，黄河入海流。欲穷千里目，更上一层楼。"
 STILL = "床前明月光，疑是地上霜。举头望明月，低头思故乡。"

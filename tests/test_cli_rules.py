@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 from image2poem import InvalidOption
-from image2poem._rules_options import add_rules, rules_of
+from image2poem._cli.rules_options import add_rules, rules_of
 from image2poem._wire import compose_request
 from image2poem.v1 import rules_pb2
 

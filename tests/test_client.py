@@ -23,7 +23,7 @@ def client(server):
 
 def test_the_public_names_are_these():
     public = {name for name in vars(image2poem) if not name.startswith("_")}
-    modules = {"checks", "client", "errors", "events", "wishes", "v1"}
+    modules = {"aio", "card", "checks", "client", "errors", "events", "retry", "wishes", "v1"}
     assert public - modules == set(image2poem.__all__)
 
 
@@ -139,7 +139,7 @@ def gated(serve):
 
 def test_overload_says_when_to_come_again(gated):
     running, poet = gated
-    with Client(running.target) as client:
+    with Client(running.target, retry=None) as client:
         events = client.compose(picture=PICTURE)
         next(events)
         with pytest.raises(image2poem.Overloaded) as caught:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from models.drafting import Row, write_line
+from models.drafting import LineTask, Row
 from models.guidance import Guide
 from models.prosody import FORMS, LengthsOnly, fixed_places
 from models.prosody.parallelism import Opposites
-from models.sampling import Sampling, generator_of
+from models.sampling import Sampling, generator_of, pick
 from models.tokenizer import SPECIAL_TOKENS, CharacterTokenizer
 
 TOKENIZER = CharacterTokenizer([*SPECIAL_TOKENS, *"萧江潮水连海平月"])
@@ -27,18 +26,31 @@ def guide(sampling: Sampling) -> Guide:
     )
 
 
-class Sand:
-    """Likes every character a little less than the one before it in the vocabulary, whatever it has read."""
+# Every character is liked a little less than the one before it in the vocabulary, whatever was read.
+LIKED = -np.arange(len(TOKENIZER), dtype=np.float32)
 
-    def __init__(self, rows: int) -> None:
-        self.logits = np.tile(-np.arange(len(TOKENIZER), dtype=np.float32), (rows, 1))
-        self.read: list[list[int]] = []
 
-    def step(self, ids: np.ndarray) -> None:
-        self.read.append(ids[:, -1].tolist())
-
-    def select(self, rows: np.ndarray) -> None:
-        raise AssertionError("a line is written with the rows it began with")
+def write(rows: list[Row], sampling: Sampling) -> int:
+    """Write a line of every row as the engine would; returns its length."""
+    task = LineTask(
+        rows,
+        form=WUJUE,
+        guide=guide(sampling),
+        sampling=sampling,
+        tokenizer=TOKENIZER,
+        stopped=lambda: False,
+    )
+    read: list[list[int]] | None = []
+    steps = 0
+    while read is not None:
+        weighted = np.stack([np.empty_like(LIKED)] * len(rows))
+        for place, row in enumerate(weighted):
+            task.weigh(place, LIKED, row)
+        tokens, read = task.take(pick(weighted, sampling, task.generators), np.zeros(len(rows)))
+        assert read is None or read == [[token.id] for token in tokens]
+        assert [(token.line, token.position) for token in tokens] == [(tokens[0].line, steps)] * len(rows)
+        steps += 1
+    return steps
 
 
 def lines_of(sampling: Sampling, *, fixed=(), rows: int = 1, lines: int = 4) -> list[list[str]]:
@@ -47,18 +59,8 @@ def lines_of(sampling: Sampling, *, fixed=(), rows: int = 1, lines: int = 4) -> 
         Row(candidate=row, lines=[], ids=[], writing=constraint.begin(), generator=generator_of(1, row))
         for row in range(rows)
     ]
-    decoding = Sand(rows)
     for _ in range(lines):
-        for _ in write_line(
-            poems,
-            decoding,
-            form=WUJUE,
-            guide=guide(sampling),
-            sampling=sampling,
-            tokenizer=TOKENIZER,
-            stopped=lambda: False,
-        ):
-            pass
+        assert write(poems, sampling) == WUJUE.characters
     return [poem.lines for poem in poems]
 
 
@@ -91,23 +93,3 @@ def test_a_row_writes_the_same_alone_and_among_others():
     together = lines_of(sampling, rows=3)
     assert together[0] == lines_of(sampling, rows=1)[0]
     assert together[1] not in (together[0], together[2])
-
-
-def test_a_line_that_is_stopped_is_no_line():
-    constraint = LengthsOnly(WUJUE, TOKENIZER.vocabulary, {})
-    row = Row(candidate=0, lines=[], ids=[], writing=constraint.begin(), generator=generator_of(1, 0))
-    asked = iter([False, False, True])
-    written = list(
-        write_line(
-            [row],
-            Sand(1),
-            form=WUJUE,
-            guide=guide(Sampling()),
-            sampling=Sampling(),
-            tokenizer=TOKENIZER,
-            stopped=lambda: next(asked),
-        )
-    )
-    assert (len(written), row.lines) == (2, [])
-    with pytest.raises(StopIteration):
-        next(asked)

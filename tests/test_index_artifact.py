@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from fake_encoder import FakeEncoder
-from index_builder import artifact
+from index_builder import artifact, versions
 from index_builder.artifact import EncoderMismatch, IndexMissing
 from index_builder.index import KeywordIndex
 from models.bundle import CorruptArtifact, read_manifest, write_folder
@@ -75,12 +75,12 @@ def test_version_names_sort_by_age_also_within_a_second(tmp_path: Path) -> None:
 
 
 def test_version_names_sort_by_age_also_when_the_clock_goes_back(tmp_path: Path) -> None:
-    later = artifact._stamp(datetime(2026, 1, 1, tzinfo=UTC), ["20991231T235959Z-00000000"])
+    later = versions._stamp(datetime(2026, 1, 1, tzinfo=UTC), ["20991231T235959Z-00000000"])
     assert later == "21000101T000000Z"
 
 
 def test_nothing_but_whole_versions_is_left(root: Path) -> None:
-    assert sorted(entry.name for entry in root.iterdir()) == [".lock", "CURRENT", "versions"]
+    assert sorted(entry.name for entry in root.iterdir()) == [".lock", "CURRENT", "HISTORY", "versions"]
     assert [entry.name for entry in (root / "versions").iterdir()] == artifact.list_versions(root)
     assert (root / "CURRENT").read_text() == artifact.list_versions(root)[0] + "\n"
 
@@ -132,7 +132,9 @@ def test_a_bad_pointer_is_corrupt_and_the_next_publish_repairs_it(root: Path, te
     assert open_index(root).version == repaired
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "keywords.txt", "vectors.npy", "index.faiss"])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "manifest.sha256", "keywords.txt", "vectors.npy", "index.faiss"]
+)
 def test_a_flipped_bit_in_any_byte_of_any_file_is_found(root: Path, name: str) -> None:
     path, draw = folder_of(root) / name, random.Random(0)
     whole = path.read_bytes()

@@ -1,4 +1,4 @@
-"""The command line of the index builder: its four commands, exit statuses, one-line errors."""
+"""The command line of the index builder: its commands, exit statuses, one-line errors."""
 
 from __future__ import annotations
 
@@ -7,79 +7,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from index_builder import artifact
 from index_builder.__main__ import main
-from models.bundle import open_bundle, write_bundle
+from models.bundle import open_bundle
 from models.clip import Encoder
+from tiny_encoder import write_tiny
 
 TABLE = (
     "word\tcount\tcategory\tvisual\n明月\t9\tsky\t1\n相思\t7\tmood\t0\n孤舟\t5\tobject\t1\n明月\t1\tsky\t1\n"
 )
-FACTS = {
-    "kind": "encoder",
-    "name": "tiny",
-    "dimension": 4,
-    "tokenizer": {
-        "type": "longest_match",
-        "vocabulary": "vocabulary.txt",
-        "variants": "variants.txt",
-        "limit": 32,
-    },
-    "image": {"size": 8, "mean": [0.5] * 3, "std": [0.5] * 3, "views": ["squash"]},
-}
-
-
-def _save(nodes: list[onnx.NodeProto], inputs: dict[str, tuple[int, list[Any]]], path: Path) -> None:
-    """A graph of these nodes that ends in `vectors`, unit rows; it has one table of eight rows of four."""
-    table = np.random.default_rng(0).standard_normal((8, 4)).astype(np.float32)
-    constants: dict[str, np.ndarray] = {"table": table, "last": np.array([2]), "middle": np.array([1])}
-    nodes = [*nodes, helper.make_node("LpNormalization", ["summed"], ["vectors"], axis=1)]
-    graph = helper.make_graph(
-        nodes,
-        "tower",
-        [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()],
-        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", 4])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-
-
-def _save_text_tower(path: Path) -> None:
-    nodes = [
-        helper.make_node("Gather", ["table", "ids"], ["rows"]),
-        helper.make_node("Cast", ["mask"], ["weights"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["weights", "last"], ["column"]),
-        helper.make_node("Mul", ["rows", "column"], ["masked"]),
-        helper.make_node("ReduceSum", ["masked", "middle"], ["summed"], keepdims=0),
-    ]
-    shape = (TensorProto.INT64, ["n", "t"])
-    _save(nodes, {"ids": shape, "mask": shape}, path)
-
-
-def _save_image_tower(path: Path) -> None:
-    nodes = [
-        helper.make_node("ReduceMean", ["pixels"], ["pooled"], axes=[3], keepdims=0),
-        helper.make_node("ReduceMean", ["pooled"], ["channels"], axes=[1], keepdims=0),
-        helper.make_node("MatMul", ["channels", "table"], ["summed"]),
-    ]
-    _save(nodes, {"pixels": (TensorProto.FLOAT, ["n", 3, 8, 8])}, path)
+BUILD = ["build", "--keywords", "list.tsv", "--encoder", "tiny", "--out", "index"]
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real encoder bundle of a few numbers."""
-    folder = tmp_path_factory.mktemp("towers")
-    _save_text_tower(folder / "text.onnx")
-    _save_image_tower(folder / "image.onnx")
-    (folder / "vocabulary.txt").write_text("某\n明\n月\n明月\n相思\n孤\n舟\n秋\n", encoding="utf-8")
-    (folder / "variants.txt").write_text("憐怜\n", encoding="utf-8")
-    files = {entry.name: entry for entry in folder.iterdir()}
-    return write_bundle(folder / "tiny", FACTS, files).path
+    return write_tiny(tmp_path_factory.mktemp("towers"))
 
 
 @pytest.fixture
@@ -92,7 +37,7 @@ def here(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def build(*more: str) -> int:
-    return main(["build", "--keywords", "list.tsv", "--encoder", "tiny", "--out", "index", *more])
+    return main([*BUILD, *more])
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -162,6 +107,78 @@ def test_list_marks_the_published_version_and_the_corrupt_one(
     assert [row["published"] for row in printed(capsys)] == [True, False]
 
 
+def test_a_list_that_grows_is_compared_rolled_back_and_collected(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert build("--publish") == 0
+    (here / "list.tsv").write_text("word\n秋舟\n孤舟\n明秋\n", encoding="utf-8")
+    assert build("--publish") == build("--publish") == 0
+    first, second, third = artifact.list_versions(here / "index")
+    capsys.readouterr()
+    assert main(["diff", "--index", "index", first]) == 0
+    assert capsys.readouterr().out.splitlines() == ["2 added, 1 removed", "-明月", "+秋舟", "+明秋"]
+    assert main(["diff", "--index", "index", second, third, "--json"]) == 0
+    assert printed(capsys) == [{"old": second, "new": third, "added": [], "removed": []}]
+    assert main(["rollback", "--index", "index"]) == 0
+    assert capsys.readouterr().out == f"{second} is published again\n"
+    assert main(["rollback", "--index", "index", "--json"]) == 0
+    assert printed(capsys) == [{"version": first, "published": True}]
+    assert main(["gc", "--index", "index", "--keep", "1"]) == 0
+    assert capsys.readouterr().out == f"removed {second}\n"
+    assert main(["gc", "--index", "index"]) == 0
+    assert capsys.readouterr().out == "nothing to remove\n"
+    assert artifact.published_version(here / "index") == first
+
+
+def test_dropped_lines_can_be_listed_without_a_build(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "stop.txt").write_text("孤舟\n", encoding="utf-8")
+    arguments = ["keywords", "--keywords", "list.tsv", "--stop-list", "stop.txt", "--dropped", "out.tsv"]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert out == "list.tsv: 1 keywords; dropped: duplicate 1, not_visual 1, stopped 1\n"
+    assert (here / "out.tsv").read_text("utf-8").splitlines() == [
+        "line\treason\ttext",
+        "3\tnot_visual\t相思",
+        "4\tstopped\t孤舟",
+        "5\tduplicate\t明月",
+    ]
+    assert main([*arguments, "--json", "--all-words"]) == 0
+    assert printed(capsys)[0]["keywords"] == 2
+
+
+def test_kind_templates_and_processes_reach_the_manifest(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "templates.txt").write_text("{}\n\n明{}\n", encoding="utf-8")
+    more = ["--kind", "hnsw", "--set", "links=8", "--templates", "templates.txt", "--correction", "0.5"]
+    assert build("--json", *more, "--processes", "2", "--no-cache") == 0
+    (built,) = printed(capsys)
+    assert built["index"]["kind"] == "hnsw"
+    assert built["index"]["parameters"]["links"] == 8
+    assert built["embedding"]["templates"] == ["{}", "明{}"]
+    assert built["embedding"]["correction"] == 0.5
+    assert not (here / "index" / "cache").exists()
+
+
+def test_too_low_a_recall_is_built_and_not_published(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build("--publish", "--min-recall", "1.01") == 1
+    assert "recall 1.0 is below 1.01" in capsys.readouterr().err
+    (version,) = artifact.list_versions(here / "index")
+    assert main(["publish", "--index", "index", "--min-recall", "1.01"]) == 1
+    assert artifact.publications(here / "index") == []
+    assert main(["publish", "--index", "index", version]) == 0
+
+
+def test_a_version_goes_into_milvus(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("milvus_lite")
+    assert build("--publish") == 0
+    capsys.readouterr()
+    assert main(["milvus", "--index", "index", "--uri", "milvus.db", "--json"]) == 0
+    (row,) = printed(capsys)
+    assert row["version"] == artifact.published_version(here / "index")
+    assert row["collection"] == f"keywords_{row['version'].replace('-', '_')}"
+
+
 def test_list_of_an_empty_folder_is_empty(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--index", "index"]) == 0
     assert capsys.readouterr().out == ""
@@ -194,12 +211,22 @@ def test_verify_looks_at_the_pointer(here: Path, capsys: pytest.CaptureFixture[s
         (["publish", "--index", "index"], "no index versions here"),
         (["publish", "--index", "index", "20260101T000000Z-00000000"], "there is no version"),
         (["verify", "--index", "index"], "no index versions here"),
+        (["rollback", "--index", "index"], "no version was published before"),
+        (["diff", "--index", "index", "20260101T000000Z-00000000"], "no index is published"),
+        (["milvus", "--index", "index", "--uri", "x.db"], "no index is published"),
+        (["keywords", "--keywords", "no.txt"], "cannot read the list"),
+        ([*BUILD, "--correction", "2"], "correction must be from 0 to 1"),
+        ([*BUILD, "--templates", "list.tsv"], "a template must hold {} once"),
+        ([*BUILD, "--templates", "no.txt"], "No such file"),
+        ([*BUILD, "--kind", "hnsw", "--set", "probe=3"], "hnsw: cannot set 'probe' to 3"),
+        ([*BUILD, "--correction", "0.5", "--reference", "."], "no pictures"),
+        ([*BUILD, "--stop-list", "no.txt"], "no.txt: cannot read the list"),
         (["build", "--keywords", "no.txt", "--encoder", "tiny", "--out", "index"], "cannot read the list"),
         (
             ["build", "--keywords", "list.tsv", "--encoder", "no", "--out", "index"],
             "cannot read manifest.json",
         ),
-        (["build", "--keywords", "list.tsv", "--encoder", "tiny", "--out", "list.tsv"], "File exists"),
+        (["build", "--keywords", "list.tsv", "--encoder", "tiny", "--out", "list.tsv"], "Not a directory"),
         (
             ["build", "--keywords", "list.tsv", "--encoder", "tiny", "--out", "index", "--provider", "cuda"],
             "CUDAExecutionProvider",
@@ -221,6 +248,12 @@ def test_a_failure_is_one_line_and_status_1(
     [
         [],
         ["prune"],
+        ["diff", "--index", "index"],
+        ["gc", "--index", "index", "--keep", "-1"],
+        ["milvus", "--index", "index"],
+        ["build", "--keywords", "list.tsv", "--encoder", "tiny", "--out", "index", "--kind", "cube"],
+        ["build", "--keywords", "list.tsv", "--encoder", "tiny", "--out", "index", "--set", "probe"],
+        ["build", "--keywords", "l", "--encoder", "tiny", "--out", "i", "--ensemble", "--templates", "t"],
         ["list"],
         ["build", "--out", "index"],
         ["build", "--keywords", "list.tsv", "--encoder", "tiny", "--out", "index", "--batch", "0"],

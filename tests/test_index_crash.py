@@ -142,4 +142,5 @@ def test_everything_is_on_the_disk_before_a_rename_makes_it_visible(
     assert "sync versions" in after
     log.clear()
     artifact.publish(tmp_path, version)
-    assert log == ["sync CURRENT.tmp", "replace CURRENT", f"sync {tmp_path.name}"]
+    steps = ("sync HISTORY.tmp", "replace HISTORY", "sync CURRENT.tmp", "replace CURRENT")
+    assert log == [*steps[:2], f"sync {tmp_path.name}", *steps[2:], f"sync {tmp_path.name}"]

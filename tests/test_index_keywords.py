@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from index_builder.keywords import MAX_CHARACTERS, InvalidKeywordList, normalize, read_keywords
+from index_builder.keywords import (
+    MAX_CHARACTERS,
+    DroppedLine,
+    InvalidKeywordList,
+    normalize,
+    parse_keywords,
+    read_keywords,
+    simplified,
+)
 
 
 def _write(folder: Path, name: str, text: str) -> Path:
@@ -96,6 +104,17 @@ def test_a_quoted_line_break_does_not_get_into_a_word(tmp_path: Path) -> None:
         ("list.tsv", "word\tvisual\n明月\n", "line 2"),
         ("list.tsv", "word\tvisual\n相思\t0\n", "not_visual 1"),
         ("list.csv", "word\n" + "山" * 200_000, "line"),
+        ("list.csv", "word,weight\n明月,heavy\n", "line 2: `weight`"),
+        ("list.csv", "word,weight\n明月,0\n", "line 2: `weight`"),
+        ("list.csv", "word,weight\n明月,nan\n", "line 2: `weight`"),
+        ("list.csv", "word,weight\n明月,11\n", "line 2: `weight`"),
+        ("list.jsonl", "", "empty 1"),
+        ("list.jsonl", '"明月"\n{\n', "line 2: not JSON"),
+        ("list.jsonl", "[1]\n", "line 1: must be a string or an object"),
+        ("list.jsonl", '{"text": "明月"}\n', "line 1: must be a string or an object"),
+        ("list.jsonl", '{"word": 7}\n', "line 1: must be a string or an object"),
+        ("list.jsonl", '{"word": "明月", "subject": 7}\n', "line 1: `subject`"),
+        ("list.jsonl", "[" * 100_000, "line 1: not JSON"),
     ],
 )
 def test_a_list_that_is_no_list_is_an_error_that_says_why(
@@ -114,3 +133,58 @@ def test_other_encodings_and_missing_files_are_errors(tmp_path: Path) -> None:
     path.write_bytes("明月\n".encode("gb18030"))
     with pytest.raises(InvalidKeywordList, match="UTF-8"):
         read_keywords(path)
+
+
+def test_json_lines_are_words_or_objects(tmp_path: Path) -> None:
+    lines = [
+        '"明月"',
+        '{"word": "秋江", "weight": 1.5, "subject": ["夜月", "秋"]}',
+        '{"word": "相思", "visual": false}',
+        "",
+        '{"word": "孤舟", "visual": 1}',
+    ]
+    path = _write(tmp_path, "list.jsonl", "\n".join(lines))
+    found = read_keywords(path)
+    assert found.words == ("明月", "秋江", "孤舟")
+    assert found.weights == (1.0, 1.5, 1.0)
+    assert found.dropped_lines == (
+        DroppedLine(number=3, text="相思", reason="not_visual"),
+        DroppedLine(number=4, text="", reason="empty"),
+    )
+    assert read_keywords(path, subjects=["秋"]).words == ("秋江",)
+    assert read_keywords(path, subjects=["秋"]).dropped["other_subject"] == 2
+
+
+def test_weights_and_subjects_of_a_table(tmp_path: Path) -> None:
+    table = "word,weight,subject\n明月,2,夜月|秋\n孤舟,,行旅\n青山,1,\n"
+    path = _write(tmp_path, "list.csv", table)
+    assert read_keywords(path).weights == (2.0, 1.0, 1.0)
+    assert read_keywords(path, subjects=["行旅"]).words == ("孤舟",)
+    assert read_keywords(path, subjects=["行旅"]).weights == ()
+    assert read_keywords(path, subjects=["行旅", "夜月"]).words == ("明月", "孤舟")
+
+
+def test_stop_lists_leave_words_out_in_either_script(tmp_path: Path) -> None:
+    path = _write(tmp_path, "list.txt", "明月\n楼台\n秋江\n")
+    stop = _write(tmp_path, "stop.csv", "word\n樓臺\n")
+    more = _write(tmp_path, "more.txt", " 秋江 \n")
+    found = read_keywords(path, stop_lists=[stop, more])
+    assert (found.words, found.dropped) == (("明月",), {"stopped": 2})
+
+
+def test_of_two_words_that_differ_in_script_the_first_stays() -> None:
+    assert simplified("樓臺憐") == "楼台怜"
+    data = "樓臺\n楼台\n憐花\n".encode()
+    as_is = parse_keywords(data)
+    assert (as_is.words, as_is.dropped) == (("樓臺", "憐花"), {"other_script": 1})
+    turned = parse_keywords(data, script="simplified")
+    assert (turned.words, turned.dropped) == (("楼台", "怜花"), {"duplicate": 1})
+    with pytest.raises(ValueError, match="unknown script"):
+        parse_keywords(data, script="cursive")
+
+
+def test_a_list_in_memory_is_read_as_its_name_says() -> None:
+    assert parse_keywords(b'"\xe6\x9c\x88"\n', source="posted.jsonl").words == ("月",)
+    assert parse_keywords("word\n月\n".encode(), source="posted.TSV").words == ("月",)
+    with pytest.raises(InvalidKeywordList, match=r"posted\.txt: not UTF-8"):
+        parse_keywords(b"\xff", source="posted.txt")

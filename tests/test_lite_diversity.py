@@ -6,7 +6,7 @@ import faiss
 import numpy as np
 import pytest
 
-from index_builder.index import KeywordIndex
+from index_builder.faiss_index import FaissIndex
 from models.diversity import spread
 
 # Two near-synonyms, and something else that is a little less near.
@@ -15,10 +15,10 @@ VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)
 SCORES = np.array([0.9, 0.88, 0.8, 0.1], np.float32)
 
 
-def index() -> KeywordIndex:
+def index() -> FaissIndex:
     flat = faiss.IndexFlatIP(3)
     flat.add(VECTORS)
-    return KeywordIndex(flat, "山峰舟月", version="1", encoder_fingerprint="x", kind="flat")
+    return FaissIndex(flat, "山峰舟月", version="1", encoder_fingerprint="x", kind="flat")
 
 
 @pytest.mark.parametrize(

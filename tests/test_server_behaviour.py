@@ -8,7 +8,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from fakes import PICTURE, FakePoet, GatedPoet, eventually, snapshot
+from fakes import PICTURE, FakePoet, eventually, snapshot
+from gated import gated
 from image2poem.v1 import poem_pb2
 from image2poem.v1 import poem_service_pb2 as pb
 
@@ -28,17 +29,6 @@ def health_of(running):
 
 def kind_of(message):
     return message.WhichOneof("event")
-
-
-def gated(serve, **options):
-    """A server whose only poet waits for the test; the warm-up needs no gate."""
-    poet = GatedPoet()
-    poet.let(20)
-    running = serve(poets={"t5": poet}, **options)
-    while poet.waiting.acquire(blocking=False):
-        pass
-    poet.steps = 0
-    return running, poet
 
 
 def test_each_character_arrives_before_the_next_is_written(serve):
@@ -93,24 +83,6 @@ def test_who_leaves_before_a_worker_was_free_frees_the_place_at_once(serve):
     assert poet.steps == 28
 
 
-def test_many_clients_that_leave_at_once_leave_nothing_behind(serve):
-    running = serve(workers=4, waiting=200)
-
-    def leave(after):
-        events = running.stub.ComposePoem(REQUEST)
-        for _ in range(after):
-            next(events)
-        events.cancel()
-
-    threads = [threading.Thread(target=leave, args=(number % 25,)) for number in range(100)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert eventually(lambda: running.app.poems.admission.in_use == 0)
-    assert kind_of(list(running.stub.ComposePoem(REQUEST))[-1]) == "finished"
-
-
 def test_a_full_house_refuses_with_a_time_to_come_again(serve):
     running, poet = gated(serve, workers=1, waiting=1)
     calls = [running.stub.ComposePoem(REQUEST) for _ in range(2)]
@@ -155,47 +127,3 @@ def test_a_request_keeps_its_snapshot_while_a_newer_one_is_swapped_in(serve):
     assert running.stub.LookupKeywords(LOOKUP).index_version == "index-2"
     poet.let(100)
     assert list(events)[-1].finished.index_version == "index-1"
-
-
-def test_draining_finishes_what_runs_and_refuses_what_is_new(serve):
-    running, poet = gated(serve, drain_wait=0.3)
-    watch = health_pb2_grpc.HealthStub(running.channel).Watch(health_pb2.HealthCheckRequest())
-    assert next(watch).status == STATUS.SERVING
-    events = running.stub.ComposePoem(REQUEST)
-    next(events)
-    stopped = running.begin(running.app.drain())
-    # The balancer hears of it while the server still takes work.
-    assert next(watch).status == STATUS.NOT_SERVING
-    assert running.stub.LookupKeywords(LOOKUP).keywords
-    assert eventually(lambda: refused(running))
-    poet.let(100)
-    assert kind_of(list(events)[-1]) == "finished"
-    watch.cancel()
-    stopped.result(10)
-
-
-def refused(running):
-    """Whether a lookup is refused, as one must be while draining."""
-    call = running.stub.LookupKeywords.future(LOOKUP)
-    return call.exception(timeout=5) is not None and call.code() == CODE.UNAVAILABLE
-
-
-def test_admission_that_is_closed_says_draining(serve):
-    running = serve()
-    running.app.poems.close()
-    with pytest.raises(grpc.RpcError) as caught:
-        list(running.stub.ComposePoem(REQUEST))
-    assert (caught.value.code(), reason_of(caught.value)) == (CODE.UNAVAILABLE, "DRAINING")
-
-
-def test_the_grace_period_ends_poems_that_take_too_long(serve):
-    running, poet = gated(serve, grace=0.2)
-    events = running.stub.ComposePoem(REQUEST)
-    next(events)
-    stopped = running.begin(running.app.drain())
-    stopped.result(10)
-    assert poet.stopped()
-    poet.let(1)
-    assert poet.ended.wait(5)
-    with pytest.raises(grpc.RpcError):
-        list(events)

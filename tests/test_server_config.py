@@ -37,10 +37,9 @@ def test_the_configuration_is_frozen():
 
 
 def test_threads_suit_the_cores(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
-    assert (Config(workers=4).poet_threads, Config(workers=4).encoder_threads) == (2, 8)
-    assert (Config(workers=16).poet_threads, Config(workers=16).encoder_threads) == (1, 8)
-    assert (Config(workers=4, threads=3).poet_threads, Config(workers=4, threads=3).encoder_threads) == (3, 3)
+    monkeypatch.setattr("server.cores.available", lambda: 8)
+    assert (Config().poet_threads, Config().encoder_threads) == (4, 8)
+    assert (Config(threads=3).poet_threads, Config(threads=3).encoder_threads) == (3, 3)
 
 
 @pytest.mark.parametrize(

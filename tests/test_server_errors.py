@@ -6,6 +6,7 @@ import logging
 
 import grpc
 import pytest
+from google.protobuf.message import DecodeError
 
 from fakes import BROKEN_PICTURE, PICTURE
 from image2poem.v1 import error_reason_pb2, poem_pb2, prosody_pb2, rules_pb2
@@ -15,8 +16,8 @@ from models.image import InvalidImage
 from models.prompt import PromptTooLong
 from models.sampling import InvalidOption
 from server import errors, telemetry
+from server.admission import DeadlineTooShort, Draining, Overloaded, TooManyStreams, Unhealthy
 from server.catalog import NotReady, UnknownModel
-from server.scheduling import Draining, Overloaded
 
 CODE = grpc.StatusCode
 FixedText = rules_pb2.FixedText
@@ -63,8 +64,14 @@ def reason_of(error):
         (PromptTooLong, CODE.INVALID_ARGUMENT, "PROMPT_TOO_LONG"),
         (UnknownModel, CODE.NOT_FOUND, "UNKNOWN_MODEL"),
         (Overloaded, CODE.RESOURCE_EXHAUSTED, "OVERLOADED"),
+        (DeadlineTooShort, CODE.RESOURCE_EXHAUSTED, "DEADLINE_TOO_SHORT"),
+        (TooManyStreams, CODE.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"),
         (NotReady, CODE.UNAVAILABLE, "NOT_READY"),
         (Draining, CODE.UNAVAILABLE, "DRAINING"),
+        (Unhealthy, CODE.UNAVAILABLE, "UNHEALTHY"),
+        (errors.Unauthenticated, CODE.UNAUTHENTICATED, "UNAUTHENTICATED"),
+        (errors.PermissionDenied, CODE.PERMISSION_DENIED, "PERMISSION_DENIED"),
+        (DecodeError, CODE.INVALID_ARGUMENT, "INVALID_OPTION"),
     ],
 )
 def test_the_table(kind, code, reason):
@@ -182,3 +189,20 @@ def test_a_failed_poem_gives_its_place_back(server):
     for _ in range(20):
         fail(server, *compose(keywords=words("坏")))
     assert server.app.poems.admission.in_use == 0
+
+
+def test_bytes_that_are_no_message_are_the_callers_fault(server):
+    for method in ("LookupKeywords", "ComposePoem"):
+        # What the server answers to is the same on the wire, whether it streams or not.
+        call = server.channel.unary_stream(f"/image2poem.v1.PoemService/{method}", None, None)
+        with pytest.raises(grpc.RpcError) as caught:
+            list(call(b"\xff\xff\xff"))
+        assert (caught.value.code(), reason_of(caught.value)) == (CODE.INVALID_ARGUMENT, "INVALID_OPTION")
+
+
+def test_a_small_message_that_is_large_when_it_is_unpacked_is_refused(serve):
+    running = serve(max_message_bytes=1 << 20)
+    request = pb.LookupKeywordsRequest(picture=bytes(2 << 20))
+    with pytest.raises(grpc.RpcError) as caught:
+        running.stub.LookupKeywords(request, compression=grpc.Compression.Gzip)
+    assert caught.value.code() == CODE.RESOURCE_EXHAUSTED

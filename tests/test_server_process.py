@@ -55,7 +55,7 @@ def test_it_says_where_it_serves_and_stops_when_told(tmp_path):
         child.send_signal(signal.SIGTERM)
         out, err = child.communicate(timeout=20)
         assert (child.returncode, out) == (0, "")
-        lines = [json.loads(line) for line in err.splitlines()]
+        lines = [json.loads(line) for line in err.splitlines() if "runs as root" not in line]
         assert [line["message"] for line in lines] == [
             "starting", "serving", "request", "request", "draining", "stopped",
         ]  # fmt: skip
@@ -92,6 +92,43 @@ def test_a_second_signal_ends_at_once():
                 pass
             child.send_signal(signal.SIGTERM)
             assert child.wait(5) == -signal.SIGTERM
+
+
+def test_a_worker_that_hangs_ends_the_process_for_its_supervisor_and_callers_hear_why():
+    with process("--stall", "0.3", "--stall-exit", "0.5", FAKE_STEP_SECONDS="1000") as child:
+        address = json.loads(child.stdout.readline())["address"]
+        with Client(address, timeout=60, retry=None) as client:
+            events = client.compose(picture=PICTURE)
+            next(events)
+            with pytest.raises(image2poem.Unhealthy, match="poems has made no progress"):
+                list(events)
+        assert child.wait(20) == 70
+        log = child.stderr.read()
+        assert "unhealthy" in log
+        assert "lost" in log
+
+
+def test_a_worker_that_hangs_does_not_keep_a_stopping_server():
+    with process("--grace", "0.2", FAKE_STEP_SECONDS="1000") as child:
+        address = json.loads(child.stdout.readline())["address"]
+        with Client(address, timeout=60, retry=None) as client:
+            events = client.compose(picture=PICTURE)
+            next(events)
+            child.send_signal(signal.SIGTERM)
+            with pytest.raises(image2poem.Draining):
+                list(events)
+        assert child.wait(20) == 70
+
+
+def test_a_wrong_file_is_one_clear_line(tmp_path):
+    path = tmp_path / "tokens"
+    path.write_text("reader compose secret")
+    with process("--tokens", str(path)) as child:
+        out, err = child.communicate(timeout=30)
+        assert (child.returncode, out) == (1, "")
+        [line] = [line for line in err.splitlines() if line.startswith("server: ")]
+        assert f"{path}:1: must be NAME SCOPES SHA256" in line
+        assert "Traceback" not in err
 
 
 def test_a_taken_port_is_one_clear_line(server):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 
 import pytest
 
-from server.scheduling import Admission, Draining, Lane, Overloaded
+from server.admission import Caller, Draining, Overloaded
+from server.scheduling import Lane, WorkerFailed
 
 
 @pytest.fixture
@@ -15,23 +18,6 @@ def lane():
     lane = Lane("test", workers=1, waiting=1, retry_after_ms=40)
     yield lane
     lane.shutdown()
-
-
-def test_a_permit_is_released_once():
-    admission = Admission("test", 2, retry_after_ms=1)
-    first, _ = admission.admit(), admission.admit()
-    with pytest.raises(Overloaded):
-        admission.admit()
-    first.release()
-    first.release()
-    assert admission.in_use == 1
-
-
-def test_a_closed_admission_admits_nobody():
-    admission = Admission("test", 2, retry_after_ms=1)
-    admission.close()
-    with pytest.raises(Draining):
-        admission.admit()
 
 
 def test_items_arrive_before_the_next_is_made(lane):
@@ -171,3 +157,156 @@ def test_a_call_returns_and_its_place_is_free_at_once(lane):
             assert lane.admission.in_use == 0
 
     asyncio.run(call())
+
+
+def test_who_gives_way_hears_of_it_and_keeps_no_place():
+    lane = Lane("test", workers=1, waiting=2, retry_after_ms=40)
+    begun, go = threading.Event(), threading.Event()
+
+    def block(stopped):
+        begun.set()
+        assert go.wait(5)
+        yield "done"
+
+    async def give_way():
+        with lane.start(block, Caller("greedy")) as first:
+            assert await asyncio.to_thread(begun.wait, 5)
+            with (
+                lane.start(block, Caller("greedy")) as second,
+                lane.start(block, Caller("greedy")) as third,
+                lane.start(block, Caller("modest")) as modest,
+            ):
+                with pytest.raises(Overloaded):
+                    await anext(third)
+                assert lane.admission.in_use == 3
+                go.set()
+                for run in (first, modest, second):
+                    assert [item async for item in run] == ["done"]
+        assert (lane.admission.in_use, lane.busy) == (0, False)
+
+    asyncio.run(asyncio.wait_for(give_way(), 5))
+    lane.shutdown()
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), MemoryError()]
+)
+def test_no_error_of_one_run_harms_the_event_loop_or_the_thread(lane, error):
+    def work():
+        raise error
+
+    async def call():
+        for _ in range(3):
+            with pytest.raises(MemoryError if isinstance(error, MemoryError) else WorkerFailed):
+                await lane.call(work)
+        assert await lane.call(lambda: "well") == "well"
+
+    asyncio.run(asyncio.wait_for(call(), 5))
+    assert lane.admission.in_use == 0
+
+
+def test_a_lane_that_is_aborted_tells_everybody_why(lane):
+    begun, go = threading.Event(), threading.Event()
+
+    def block(stopped):
+        yield "begun"
+        begun.set()
+        assert go.wait(5)
+        yield "never read"
+
+    async def abort():
+        with lane.start(block) as running, lane.start(block) as waiting:
+            assert await anext(running) == "begun"
+            assert await asyncio.to_thread(begun.wait, 5)
+            lane.abort(Draining)
+            for run in (running, waiting):
+                with pytest.raises(Draining):
+                    await anext(run)
+        assert lane.busy
+        go.set()
+        while lane.busy:
+            await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(abort(), 5))
+
+
+def test_silence_is_the_time_since_an_item_was_made(lane):
+    go = threading.Event()
+
+    def block(stopped):
+        yield 1
+        assert go.wait(5)
+
+    async def read():
+        assert lane.silence() == 0.0
+        with lane.start(block) as run:
+            assert await anext(run) == 1
+            await asyncio.sleep(0.05)
+            assert lane.silence() >= 0.05
+            go.set()
+            assert [item async for item in run] == []
+        assert lane.silence() == 0.0
+
+    asyncio.run(asyncio.wait_for(read(), 5))
+
+
+def test_one_silent_run_among_others_that_go_on_counts_a_tenth():
+    lane = Lane("test", workers=2, waiting=0)
+    go, steps = threading.Event(), threading.Semaphore(0)
+
+    def silent(stopped):
+        assert go.wait(5)
+        yield
+
+    def lively(stopped):
+        while steps.acquire(timeout=5):
+            yield 1
+
+    async def read():
+        with lane.start(silent) as first, lane.start(lively) as second:
+            await asyncio.sleep(0.5)
+            before = lane.silence()
+            assert before >= 0.4
+            steps.release()
+            assert await anext(second)
+            assert before / 10 <= lane.silence() < before
+            go.set()
+            assert len([item async for item in first]) == 1
+        steps.release()
+
+    asyncio.run(asyncio.wait_for(read(), 5))
+    lane.shutdown()
+
+
+def test_what_ends_leaves_no_cycle_for_the_garbage_collector(lane):
+    class Item:
+        pass
+
+    kept = []
+
+    def make(stopped):
+        item = Item()
+        kept.append(weakref.ref(item))
+        yield item
+        raise KeyError("broken")
+
+    async def read():
+        with pytest.raises(KeyError), lane.start(make) as run:
+            async for _ in run:
+                pass
+        with lane.start(make) as run:
+            kept.append(weakref.ref(run))
+            assert await anext(run)
+        del run, _
+        while lane.admission.in_use:
+            await asyncio.sleep(0.001)
+        # The thread that has just ended lets go of its work a moment later.
+        await asyncio.sleep(0.05)
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(asyncio.wait_for(read(), 5))
+        assert [ref() for ref in kept] == [None] * len(kept)
+    finally:
+        gc.enable()

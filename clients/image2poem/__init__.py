@@ -8,24 +8,47 @@ with Client("localhost:50051") as client:
             print(event.text, end="", flush=True)
 """
 
+from image2poem._admin import (
+    IndexAdmin,
+    IndexChange,
+    IndexPublished,
+    IndexVersion,
+    ListRead,
+    RebuildEvent,
+    RebuildProgress,
+)
+from image2poem._channel import tls_credentials
+from image2poem.aio import Client as AsyncClient
 from image2poem.checks import CharacterCheck, Fault, LineCheck, PoemCheck, Reading, Rescue
-from image2poem.client import DEFAULT_TARGET, DEFAULT_TIMEOUT, AsyncClient, Client
+from image2poem.client import DEFAULT_RETRY, DEFAULT_TARGET, DEFAULT_TIMEOUT, Client
 from image2poem.errors import (
+    AccessDenied,
     Cancelled,
     DeadlineExceeded,
+    DeadlineTooShort,
     Draining,
     Image2PoemError,
     ImpossibleRules,
+    IndexRefused,
     InvalidImage,
+    InvalidKeywordList,
     InvalidOption,
     InvalidRequest,
+    MissingExtra,
     NotOffered,
     NotReady,
     Overloaded,
+    PermissionDenied,
     PromptTooLong,
+    RebuildFailed,
+    RebuildRunning,
     RequestTooLarge,
     ServerError,
+    TooManyStreams,
+    Unauthenticated,
     Unavailable,
+    Unhealthy,
+    UnknownIndexVersion,
     UnknownModel,
 )
 from image2poem.events import (
@@ -48,13 +71,16 @@ from image2poem.events import (
     Timings,
     Token,
 )
+from image2poem.retry import Retry
 from image2poem.wishes import ComposeWish, LookupWish
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DEFAULT_RETRY",
     "DEFAULT_TARGET",
     "DEFAULT_TIMEOUT",
+    "AccessDenied",
     "AsyncClient",
     "Cancelled",
     "Candidate",
@@ -64,6 +90,7 @@ __all__ = [
     "Conformity",
     "CopiedLine",
     "DeadlineExceeded",
+    "DeadlineTooShort",
     "Draining",
     "Encoder",
     "Event",
@@ -72,31 +99,50 @@ __all__ = [
     "Image2PoemError",
     "ImpossibleRules",
     "Index",
+    "IndexAdmin",
+    "IndexChange",
+    "IndexPublished",
+    "IndexRefused",
+    "IndexVersion",
     "InvalidImage",
+    "InvalidKeywordList",
     "InvalidOption",
     "InvalidRequest",
     "Keyword",
     "Limits",
     "Line",
     "LineCheck",
+    "ListRead",
     "Lookup",
     "LookupWish",
+    "MissingExtra",
     "NotOffered",
     "NotReady",
     "Overloaded",
+    "PermissionDenied",
     "PoemCheck",
     "Poet",
     "PromptTooLong",
     "Reading",
+    "RebuildEvent",
+    "RebuildFailed",
+    "RebuildProgress",
+    "RebuildRunning",
     "RequestTooLarge",
     "Rescue",
     "Retrieved",
+    "Retry",
     "RhymeBook",
     "ServerError",
     "ServerInfo",
     "Sources",
     "Timings",
     "Token",
+    "TooManyStreams",
+    "Unauthenticated",
     "Unavailable",
+    "Unhealthy",
+    "UnknownIndexVersion",
     "UnknownModel",
+    "tls_credentials",
 ]

@@ -51,7 +51,8 @@ def write_encoder(
         calibration: float32 (3, size, size) each, pictures that int8 of a ResNet needs.
         facts: further entries of the manifest.
 
-    Raises ParityError where the towers disagree with the model, InvalidSource where calibration is missing.
+    Raises ParityError where the towers disagree with the model, InvalidSource where calibration is missing or
+    the opset cannot be had.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -84,7 +85,7 @@ def _export(
     resnet = isinstance(source.model, ResNetClip)
     if precision == "int8" and resnet and not calibration:
         raise InvalidSource("int8 of a ResNet is calibrated on pictures: give --calibration FOLDER")
-    files = export_towers(source.model, folder, half=precision == "fp16", opset=opset)
+    files = export_towers(source.model, folder, precision=precision, opset=opset)
     if precision != "int8":
         return files
     small = folder / "int8"
@@ -123,7 +124,7 @@ def main() -> None:
     parser.add_argument("--source", required=True, help="folder, name on the hub, or .pt of cn-clip")
     parser.add_argument("--out", type=Path, required=True, help="the bundle to write")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
-    parser.add_argument("--opset", type=int, default=OPSET)
+    parser.add_argument("--opset", type=int, default=OPSET, help=f"of ONNX, {OPSET} or later")
     parser.add_argument("--name", help="the encoder's name; that of the source by default")
     parser.add_argument("--vocabulary", type=Path, help="vocab.txt, where the source has none")
     parser.add_argument("--calibration", type=Path, help="folder of pictures, for int8 of RN50")

@@ -3,8 +3,9 @@
     python -m models.training.finetune_clip --source OFA-Sys/chinese-clip-vit-base-patch16 \\
         --pairs pairs.jsonl --out runs/clip --steps 2000 --batch 64
 
-SOURCE is what `models.training.export_clip` reads. PAIRS is a folder with pictures and a `.txt` beside each,
-or a JSONL file with `image` and `text` a line. The run's folder gets a log (`log.jsonl`), a chart
+SOURCE is what `models.training.export_clip` reads, or the bundle of `lite` (models/bundles/lite), which gets
+a matrix at the end of each tower. PAIRS is a folder with pictures and a `.txt` beside each, or a JSONL file
+with `image` and `text` a line. The run's folder gets a log (`log.jsonl`), a chart
 (`chart.png`), checkpoints, the model (`model`, a folder of transformers) and the encoder (`bundle`). A run
 started again in the same folder goes on from its last checkpoint.
 
@@ -23,6 +24,7 @@ import torch
 
 from models.training.chinese_clip.checkpoint import InvalidSource
 from models.training.clip_tuning.config import TuningConfig
+from models.training.clip_tuning.lite import LiteTuner, is_bundle
 from models.training.clip_tuning.trainer import Tuner
 from models.training.config import PRECISIONS, InvalidRun
 from models.training.devices import Devices, Processes, started
@@ -43,7 +45,7 @@ def parse(arguments: list[str] | None = None) -> TuningConfig:
         value = getattr(default, name.replace("-", "_"))
         parser.add_argument(f"--{name}", default=value, help=text, type=type(value), **kind)
 
-    parser.add_argument("--source", required=True, help="folder, name on the hub, or .pt of cn-clip")
+    parser.add_argument("--source", required=True, help="folder, name on the hub, .pt of cn-clip, or `lite`")
     parser.add_argument("--pairs", required=True, help="folder or JSONL file of pictures with texts")
     parser.add_argument("--out", required=True, help="folder of this run; an interrupted run there goes on")
     add("steps", "steps to train")
@@ -71,7 +73,7 @@ def main() -> None:
     kind = Processes if started() > 1 else Devices
     try:
         devices = kind(config.device, config.precision)
-        bundle = Tuner(config, devices).run()
+        bundle = (LiteTuner if is_bundle(config.source) else Tuner)(config, devices).run()
     except (InvalidRun, InvalidSource, ParityError) as error:
         print(f"finetune_clip: {error}", file=sys.stderr)
         sys.exit(2)

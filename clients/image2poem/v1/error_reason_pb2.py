@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n image2poem/v1/error_reason.proto\x12\rimage2poem.v1*\xe4\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_IMAGE\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_INVALID_OPTION\x10\x02\x12 \n\x1c\x45RROR_REASON_PROMPT_TOO_LONG\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_UNKNOWN_MODEL\x10\x04\x12\x1b\n\x17\x45RROR_REASON_OVERLOADED\x10\x05\x12\x1a\n\x16\x45RROR_REASON_NOT_READY\x10\x06\x12\x19\n\x15\x45RROR_REASON_DRAINING\x10\x07\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\t\x12!\n\x1d\x45RROR_REASON_IMPOSSIBLE_RULES\x10\n\"\x04\x08\x08\x10\x08*\x1c\x45RROR_REASON_NOT_IMPLEMENTEDb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n image2poem/v1/error_reason.proto\x12\rimage2poem.v1*\xc0\x05\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_IMAGE\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_INVALID_OPTION\x10\x02\x12 \n\x1c\x45RROR_REASON_PROMPT_TOO_LONG\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_UNKNOWN_MODEL\x10\x04\x12\x1b\n\x17\x45RROR_REASON_OVERLOADED\x10\x05\x12\x1a\n\x16\x45RROR_REASON_NOT_READY\x10\x06\x12\x19\n\x15\x45RROR_REASON_DRAINING\x10\x07\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\t\x12!\n\x1d\x45RROR_REASON_IMPOSSIBLE_RULES\x10\n\x12#\n\x1f\x45RROR_REASON_DEADLINE_TOO_SHORT\x10\x0b\x12!\n\x1d\x45RROR_REASON_TOO_MANY_STREAMS\x10\x0c\x12\x1a\n\x16\x45RROR_REASON_UNHEALTHY\x10\r\x12 \n\x1c\x45RROR_REASON_UNAUTHENTICATED\x10\x0e\x12\"\n\x1e\x45RROR_REASON_PERMISSION_DENIED\x10\x0f\x12%\n!ERROR_REASON_INVALID_KEYWORD_LIST\x10\x14\x12&\n\"ERROR_REASON_UNKNOWN_INDEX_VERSION\x10\x15\x12\x1e\n\x1a\x45RROR_REASON_INDEX_REFUSED\x10\x16\x12 \n\x1c\x45RROR_REASON_REBUILD_RUNNING\x10\x17\x12\x1f\n\x1b\x45RROR_REASON_REBUILD_FAILED\x10\x18\"\x04\x08\x08\x10\x08*\x1c\x45RROR_REASON_NOT_IMPLEMENTEDb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'image2poem.v1.error_reason_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=52
-  _globals['_ERRORREASON']._serialized_end=408
+  _globals['_ERRORREASON']._serialized_end=756
 # @@protoc_insertion_point(module_scope)

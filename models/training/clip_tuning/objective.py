@@ -9,6 +9,7 @@ from torch import distributed
 from torch.nn import functional
 
 from models.training.chinese_clip.model import ChineseClip, image_features, text_features
+from models.training.clip_tuning.adapter import Adapter
 from models.training.clip_tuning.pairs import Batch
 
 # CLIP's bound of the learned scale, so that training stays stable.
@@ -21,13 +22,12 @@ class ContrastiveLoss(torch.nn.Module):
     Pairs with equal texts are right answers to one another. Several processes compare all pairs of a step.
     """
 
-    def __init__(self, model: ChineseClip) -> None:
+    def __init__(self, model: ChineseClip | Adapter) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        pictures = _of_all(image_features(self.model, batch.pixels).float())
-        texts = _of_all(text_features(self.model, batch.ids, batch.mask).float())
+        pictures, texts = (_of_all(rows.float()) for rows in encode(self.model, batch))
         scale = self.model.logit_scale.exp().clamp(max=_LARGEST_SCALE)
         scores = scale * pictures @ texts.T
         which = _of_all(batch.texts)
@@ -36,6 +36,13 @@ class ContrastiveLoss(torch.nn.Module):
         # The matrix of right answers is symmetric, so it serves both ways.
         loss = functional.cross_entropy(scores, right) + functional.cross_entropy(scores.T, right)
         return loss / 2
+
+
+def encode(model: ChineseClip | Adapter, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vectors of the pictures and of the texts, (N, D) each, unit rows."""
+    if isinstance(model, Adapter):
+        return model.pictures(batch.pixels), model.texts(batch.ids)
+    return image_features(model, batch.pixels), text_features(model, batch.ids, batch.mask)
 
 
 def _of_all(own: torch.Tensor) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def split(pairs: Sequence[Pair], *, share: float, seed: int) -> tuple[list[Pair]
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """N pairs: `pixels` float32 (N, 3, s, s); `ids`, `mask` int64 (N, T); `texts` int64 (N,), equal for equal
-    texts."""
+    texts. Where the towers are frozen, `pixels` and `ids` are what they made of them (adapter.py)."""
 
     pixels: torch.Tensor
     ids: torch.Tensor
@@ -91,7 +92,7 @@ class Batch:
         return Batch(**{name: value.to(device) for name, value in vars(self).items()})
 
 
-class Batches:
+class Batches(ABC):
     """Endless passes over the pairs, without a picture twice in a batch; all follows from seed and step.
 
     Attributes:
@@ -99,15 +100,11 @@ class Batches:
         per_pass: batches of the first pass.
     """
 
-    def __init__(
-        self, pairs: Sequence[Pair], *, size: int, seed: int, spec: ImageSpec, tokenizer: WordPiece
-    ) -> None:
+    def __init__(self, pairs: Sequence[Pair], *, size: int, seed: int) -> None:
         self.pairs = len(pairs)
         self._pairs = list(pairs)
         self._size = min(size, len({pair.picture for pair in pairs}))
         self._seed = seed
-        self._spec = spec
-        self._tokenizer = tokenizer
         self._texts = {text: place for place, text in enumerate(dict.fromkeys(p.text for p in pairs))}
         self._pass: tuple[int, list[list[Pair]]] = (-1, [])
         self.per_pass = len(self._order(0))
@@ -118,26 +115,13 @@ class Batches:
         batches = self._order(number)
         return self.make(batches[place % len(batches)])
 
+    @abstractmethod
     def make(self, pairs: Sequence[Pair]) -> Batch:
         """A batch of these pairs. Raises InvalidRun where a picture cannot be read."""
-        rows = [self._tokenizer(pair.text) for pair in pairs]
-        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
-        mask = torch.zeros_like(ids)
-        for place, row in enumerate(rows):
-            ids[place, : len(row)] = torch.tensor(row)
-            mask[place, : len(row)] = 1
-        texts = torch.tensor([self._texts.get(pair.text, -1) for pair in pairs])
-        return Batch(pixels=self._pixels(pairs), ids=ids, mask=mask, texts=texts)
 
-    def _pixels(self, pairs: Sequence[Pair]) -> torch.Tensor:
-        rows = []
-        for pair in pairs:
-            try:
-                image = decode_image(pair.picture.read_bytes(), draft=self._spec.size)
-            except (InvalidImage, OSError) as error:
-                raise InvalidRun(f"{pair.picture}: {error}") from error
-            rows.append(to_pixels(image, self._spec))
-        return torch.from_numpy(np.stack(rows))
+    def which(self, pairs: Sequence[Pair]) -> torch.Tensor:
+        """int64 (N,): the number of each pair's text; -1 where it is none that is trained on."""
+        return torch.tensor([self._texts.get(pair.text, -1) for pair in pairs])
 
     def _order(self, number: int) -> list[list[Pair]]:
         """The batches of a pass; a batch that would not be full is left out, another pass has other ones."""
@@ -157,3 +141,33 @@ class Batches:
                 left = rest
             self._pass = number, batches
         return self._pass[1]
+
+
+class PixelBatches(Batches):
+    """Batches as a Chinese-CLIP reads them."""
+
+    def __init__(
+        self, pairs: Sequence[Pair], *, size: int, seed: int, spec: ImageSpec, tokenizer: WordPiece
+    ) -> None:
+        super().__init__(pairs, size=size, seed=seed)
+        self._spec = spec
+        self._tokenizer = tokenizer
+
+    def make(self, pairs: Sequence[Pair]) -> Batch:
+        rows = [self._tokenizer(pair.text) for pair in pairs]
+        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
+        mask = torch.zeros_like(ids)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = torch.tensor(row)
+            mask[place, : len(row)] = 1
+        return Batch(pixels=self._pixels(pairs), ids=ids, mask=mask, texts=self.which(pairs))
+
+    def _pixels(self, pairs: Sequence[Pair]) -> torch.Tensor:
+        rows = []
+        for pair in pairs:
+            try:
+                image = decode_image(pair.picture.read_bytes(), draft=self._spec.size)
+            except (InvalidImage, OSError) as error:
+                raise InvalidRun(f"{pair.picture}: {error}") from error
+            rows.append(to_pixels(image, self._spec))
+        return torch.from_numpy(np.stack(rows))

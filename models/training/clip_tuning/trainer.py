@@ -16,12 +16,12 @@ import torch
 
 from models.bundle import Bundle
 from models.image import ImageSpec
-from models.training.chinese_clip.model import ResNetClip, image_features, text_features
+from models.training.chinese_clip.model import ResNetClip
 from models.training.chinese_clip.sources import Source, open_source
 from models.training.clip_tuning.chart import draw_chart
 from models.training.clip_tuning.config import FREE, PLACES, TuningConfig
-from models.training.clip_tuning.objective import ContrastiveLoss, recall
-from models.training.clip_tuning.pairs import Batches, Pair, read_pairs, split
+from models.training.clip_tuning.objective import ContrastiveLoss, encode, recall
+from models.training.clip_tuning.pairs import Batches, Pair, PixelBatches, read_pairs, split
 from models.training.config import InvalidRun
 from models.training.devices import Devices
 from models.training.export_clip import write_encoder
@@ -45,26 +45,36 @@ class Tuner:
         self.config = config
         self.devices = devices or Devices(config.device, config.precision)
         self.out = Path(config.out)
-        vocabulary = Path(config.vocabulary) if config.vocabulary else None
-        self.source: Source = open_source(config.source, vocabulary=vocabulary)
-        self.model = self.source.model.to(config.device)
+        self.model = self._open().to(config.device)
         training, self.held_out = split(
             read_pairs(Path(config.pairs)), share=config.held_out, seed=config.seed
         )
         if not training:
             raise InvalidRun(f"{config.pairs}: too few pictures to hold some of them out")
-        self.batches = Batches(
-            training,
-            size=config.batch,
-            seed=config.seed,
-            spec=ImageSpec.from_manifest(self.source.image),
-            tokenizer=_tokenizer(self.source),
-        )
+        self.batches = self._batches(training)
         if config.freeze_image:
-            _image_tower(self.model).requires_grad_(False)
+            self._image_tower().requires_grad_(False)
         self.loss = self.devices.shared(ContrastiveLoss(self.model))
         self.optimizer = torch.optim.AdamW(self._groups(), lr=config.learning_rate, betas=(0.9, 0.98))
         self.step = 0
+
+    def _open(self) -> Any:
+        """The model; it has `logit_scale`, and `objective.encode` knows it."""
+        vocabulary = Path(self.config.vocabulary) if self.config.vocabulary else None
+        self.source: Source = open_source(self.config.source, vocabulary=vocabulary)
+        return self.source.model
+
+    def _batches(self, pairs: list[Pair]) -> Batches:
+        return PixelBatches(
+            pairs,
+            size=self.config.batch,
+            seed=self.config.seed,
+            spec=ImageSpec.from_manifest(self.source.image),
+            tokenizer=_tokenizer(self.source),
+        )
+
+    def _image_tower(self) -> torch.nn.Module:
+        return self.model.visual if isinstance(self.model, ResNetClip) else self.model.vision_model
 
     def _groups(self) -> list[dict[str, Any]]:
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
@@ -126,7 +136,7 @@ class Tuner:
         self.model.train()
         if isinstance(self.model, ResNetClip) or self.config.freeze_image:
             # Moments of small batches would spoil those of the millions of pictures before.
-            _image_tower(self.model).eval()
+            self._image_tower().eval()
 
     def _evaluate(self) -> None:
         if self.devices.main:
@@ -203,7 +213,7 @@ def evaluate(model: Any, batches: Batches, pairs: list[Pair], device: str) -> di
     rows = []
     for start in range(0, len(pairs), _EVALUATED_AT_ONCE):
         batch = batches.make(pairs[start : start + _EVALUATED_AT_ONCE]).to(device)
-        rows.append((image_features(model, batch.pixels), text_features(model, batch.ids, batch.mask)))
+        rows.append(encode(model, batch))
     names = {text: place for place, text in enumerate(dict.fromkeys(pair.text for pair in pairs))}
     which = torch.tensor([names[pair.text] for pair in pairs], device=device)
     pictures, texts = (torch.cat(part).float() for part in zip(*rows, strict=True))
@@ -230,10 +240,6 @@ def _tokenizer(source: Source) -> WordPiece:
         lower_case=facts["lower_case"],
         added=facts["added"],
     )
-
-
-def _image_tower(model: Any) -> torch.nn.Module:
-    return model.visual if isinstance(model, ResNetClip) else model.vision_model
 
 
 @contextmanager

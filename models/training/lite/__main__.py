@@ -113,6 +113,8 @@ def assess(
     without they are left out.
     """
     found = evaluate.answers(Encoder.open(bundle), words, folder, parts=("final",))
+    if not found:
+        raise SystemExit(f"{folder}: none of the pictures of {evaluate.DEVSET.name} are there")
     figures = {"final": evaluate.summary(found), "keywords": len(words), "diversity": DIVERSITY}
     if shared is not None:
         developed = pictures.cross_validated(shared, words, folder)

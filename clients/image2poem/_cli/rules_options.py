@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import Any
+
+from image2poem.wishes import ComposeWish
 
 PATTERNS = ("a_unrhymed", "a_rhymed", "b_unrhymed", "b_rhymed")
 BOOKS = {"平水韵": "pingshui", "词林正韵": "cilin", "中华新韵": "xinyun", "中华通韵": "tongyun"}
@@ -40,7 +41,7 @@ def add_rules(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def rules_of(options: argparse.Namespace) -> dict[str, Any]:
+def rules_of(options: argparse.Namespace) -> ComposeWish:
     """The rules of a wish, as the clients take them."""
     pattern = options.pattern
     if isinstance(pattern, tuple):

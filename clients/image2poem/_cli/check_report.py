@@ -1,59 +1,22 @@
-"""`image2poem check`: its arguments, and a poem under the rules as a table for people."""
+"""A poem under the rules as a table for people."""
 
 from __future__ import annotations
 
-import argparse
-import errno
 import os
 import shutil
-import sys
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from image2poem._rules_options import BOOKS, book_named
+from image2poem._cli.terminal import CYAN, DIM, GREEN, RED, YELLOW, Style, columns
+from image2poem._names import BOOKS, FORMS
 from image2poem.checks import Fault, LineCheck, PoemCheck, Rescue
 
-_FORMS = {"wujue": "五绝", "qijue": "七绝", "wulv": "五律", "qilv": "七律"}
-_BOOKS = {name: chinese for chinese, name in BOOKS.items()}
 # All of these are two columns wide in every terminal, as ○ and ● are not.
 _TONES = {"level": "平", "oblique": "仄", "either": "中", "": "？"}
 _RHYME, _FAULTY, _RESCUED, _DOUBTFUL = "韵", "误", "救", "疑"
 _LEGEND = "平 level  仄 oblique  中 either  韵 rhyme  误 fault  救 rescued  疑 warning"
-_COLOURS = {_RHYME: "32", _FAULTY: "31", _RESCUED: "36", _DOUBTFUL: "33", "dim": "2"}
-_ENCODINGS = ("utf-8-sig", "gb18030")
+_COLOURS = {_RHYME: GREEN, _FAULTY: RED, _RESCUED: CYAN, _DOUBTFUL: YELLOW, "dim": DIM}
 _WIDEST = 100
-
-
-def add_check(check: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    check.add_argument(
-        "poem",
-        nargs="+",
-        metavar="TEXT|FILE|-",
-        help="the poem, as one text or a line each; or files with a poem each; or - for standard input",
-    )
-    books = ", ".join(BOOKS)
-    check.add_argument(
-        "--rhyme-book", type=book_named, metavar="BOOK", help=f"{books} ({', '.join(BOOKS.values())})"
-    )
-
-
-def poems_of(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each poem that the arguments name, with the name of its file; empty for one that they are.
-
-    Raises OSError for a file that cannot be read.
-    """
-    if list(arguments) == ["-"]:
-        yield "", _decoded(sys.stdin.buffer.read())
-    elif any(map(_is_file, arguments)) or all(argument.isascii() for argument in arguments):
-        for name in arguments:
-            if not _is_file(name):
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-            yield name, _decoded(Path(name).read_bytes())
-    else:
-        yield "", "\n".join(arguments)
 
 
 class CheckReport:
@@ -61,9 +24,8 @@ class CheckReport:
 
     def __init__(self, out: TextIO, environment: Mapping[str, str] = os.environ) -> None:
         self._out = out
-        watched = out.isatty()
-        self._coloured = watched and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
-        self._width = min(shutil.get_terminal_size().columns, _WIDEST) if watched else _WIDEST
+        self._style = Style(out, environment)
+        self._width = min(shutil.get_terminal_size().columns, _WIDEST) if out.isatty() else _WIDEST
         self._count = 0
 
     def poem(self, found: PoemCheck, name: str) -> None:
@@ -113,7 +75,7 @@ class CheckReport:
             self._say(f"{'':12}{line}")
 
     def _paint(self, text: str, kind: str) -> str:
-        return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if self._coloured and kind else text
+        return self._style.paint(text, _COLOURS.get(kind, ""))
 
     def _say(self, text: str = "") -> None:
         print(text, file=self._out)
@@ -129,8 +91,8 @@ def _heading(found: PoemCheck) -> str:
         verdict = "合律, it keeps the rules if uncommon readings count"
     if not found.form:
         return f"none of the four forms · {verdict}"
-    rhyme = f"{_BOOKS.get(found.rhyme_book, found.rhyme_book)} {found.rhyme_group}".rstrip()
-    return f"{_FORMS.get(found.form, found.form)} · {found.pattern_name} · {rhyme} · {verdict}"
+    rhyme = f"{BOOKS.get(found.rhyme_book, found.rhyme_book)} {found.rhyme_group}".rstrip()
+    return f"{FORMS.get(found.form, found.form)} · {found.pattern_name} · {rhyme} · {verdict}"
 
 
 def _marks(number: int, line: LineCheck, found: PoemCheck) -> list[str]:
@@ -153,7 +115,7 @@ def _wrapped(text: str, width: int) -> list[str]:
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if _columns(longer) <= width or not lines[-1]:
+        if columns(longer) <= width or not lines[-1]:
             lines[-1] = longer
         else:
             lines.append(word)
@@ -162,26 +124,4 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _padded(cell: str) -> str:
     """Two columns wide, as Chinese characters are."""
-    return cell + " " * (2 - _columns(cell))
-
-
-def _columns(text: str) -> int:
-    """How many columns a terminal gives it."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
-
-
-def _is_file(argument: str) -> bool:
-    try:
-        return Path(argument).is_file()
-    except (OSError, ValueError):
-        # A poem may be too long for a name, or hold what no name can.
-        return False
-
-
-def _decoded(data: bytes) -> str:
-    for encoding in _ENCODINGS:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return data.decode("utf-8", errors="replace")
+    return cell + " " * (2 - columns(cell))

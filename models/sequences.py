@@ -1,0 +1,71 @@
+"""Sequences that a decoder has read: their key-value caches, to be joined with others' and taken apart again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+GRAIN = 8
+"""Lengths that are padded are padded to multiples of this many tokens.
+
+A row's logits are then the same to the last bit whatever stands beside it: ONNX Runtime adds up a row's
+products in an order that depends on where its tokens stand modulo a few places, and on nothing else.
+"""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """N sequences. Immutable: arrays are shared with others, and `rows` says which rows of them are meant.
+
+    Attributes:
+        rows: int64 (N,), into the first axis of every array.
+        lengths: int64 (N,), tokens in the cache.
+        caches: by the decoder's input names, float32 (M, heads, T, head width); a sequence's own tokens stand
+            at the end of T. Empty where nothing was read.
+        fixed: what the decoder reads anew each step: float32 (M, heads, S, head width), an encoder's keys and
+            values, and `source_mask`, int64 (M, S); a prompt's tokens stand at the beginning of S.
+        pending: for each sequence, the tokens to be read before the next one is drawn; at least one.
+    """
+
+    rows: np.ndarray
+    lengths: np.ndarray
+    caches: Mapping[str, np.ndarray]
+    fixed: Mapping[str, np.ndarray]
+    pending: tuple[tuple[int, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, places: Sequence[int] | np.ndarray) -> Sequences:
+        """These of the sequences, int64 (M,); one may be taken several times, or left out. Copies nothing."""
+        places = np.asarray(places)
+        return Sequences(
+            self.rows[places],
+            self.lengths[places],
+            self.caches,
+            self.fixed,
+            tuple(self.pending[place] for place in places),
+        )
+
+    def reading(self, pending: Sequence[Sequence[int]]) -> Sequences:
+        """The same, with these tokens to be read next."""
+        return Sequences(self.rows, self.lengths, self.caches, self.fixed, tuple(map(tuple, pending)))
+
+
+def padded_length(length: int) -> int:
+    """The next multiple of GRAIN."""
+    return -(-length // GRAIN) * GRAIN
+
+
+def padded(rows: Sequence[Sequence[int]], *, left: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Ids filled up with 0 to a multiple of GRAIN, and a mask with 1 for the others; both int64 (N, T)."""
+    length = padded_length(max(map(len, rows)))
+    ids = np.zeros((len(rows), length), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for place, row in enumerate(rows):
+        where = slice(length - len(row), length) if left else slice(len(row))
+        ids[place, where] = row
+        mask[place, where] = 1
+    return ids, mask
