@@ -123,9 +123,9 @@ async def measure(running: Running, root: Path, marks: dict[str, str]) -> Result
     without, during = Load(), Load()
     with publishing(root) as publisher:
         async with AsyncClient(running.address, retry=None) as client:
-            for _ in range(5):
-                # As many at once as there ever will be, so that memory has its full size.
-                await asyncio.gather(*(client.lookup_keywords(picture=picture) for _ in range(24)))
+            for _ in range(3):
+                # More at once than there ever will be, so that memory has its full size.
+                await asyncio.gather(*(client.lookup_keywords(picture=picture) for _ in range(12)))
             before = 0.0
             for round in range(_ROUNDS):
                 quiet = await query(client, picture, marks, phase)

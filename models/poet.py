@@ -179,7 +179,7 @@ class Poet:
         return Opposites(self._tokenizer.vocabulary)
 
     def _write(self, draft: Draft, stopped: Callable[[], bool]) -> Iterator[PoemToken]:
-        """T5's encoder reads keywords and the lines so far, and its decoder writes the next line; GPT2 goes on
+        """T5's encoder reads keywords and the lines so far, and its decoder writes the next line; GPT2 goes
         with what it has read."""
         by_line = self.architecture == "t5"
         sequences: Sequences | None = None
@@ -196,8 +196,8 @@ class Poet:
     def _line(
         self, draft: Draft, sequences: Sequences, line: int, stopped: Callable[[], bool]
     ) -> Generator[PoemToken, None, Sequences | None]:
-        """One line of every candidate. Returns the sequences, which have read all of it but the last character;
-        None where it was stopped."""
+        """One line of every candidate. Returns the sequences, which have read all of it but its last
+        character; None where it was stopped."""
         if draft.line_choices == 1:
             progress = self._begin(draft, draft.rows, sequences, stopped)
             for tokens in progress:

@@ -1,4 +1,4 @@
-"""Sequences that a decoder has read: their key-value caches, to be joined with others' and taken apart again."""
+"""Sequences that a decoder has read: their caches, to be joined with others' and taken apart again."""
 
 from __future__ import annotations
 

@@ -72,8 +72,8 @@ def _options(threads: int) -> ort.SessionOptions:
     # A plan of the memory is kept for every combination of shapes (onnxruntime #11118): here each step has
     # another one, and the plans would pile up.
     options.enable_mem_pattern = False
-    # Waking a thread for each of some hundred operators costs a tenth of a run, so the pool's threads spin while
-    # one goes on; spinning after it would take a core away from the request next to it.
+    # Waking a thread for each of some hundred operators costs a tenth of a run, so the pool's threads spin
+    # while one goes on; spinning after it would take a core away from the request next to it.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options

@@ -1,4 +1,4 @@
-"""What passes between a request's thread and the engine's: tasks one way, what comes of them the other way."""
+"""What passes between a request's thread and the engine's: tasks one way, what comes of them the other."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Task(Protocol):
         """Whether to end here; asked before each step."""
 
     def weigh(self, row: int, logits: np.ndarray, weighted: np.ndarray) -> None:
-        """Write logits (V,), and what is added to them for this row, to `weighted` (V,); one must be finite."""
+        """Write logits (V,), and what is added to them for this row, to `weighted` (V,); one is finite."""
 
     def take(self, ids: np.ndarray, log_probabilities: np.ndarray) -> tuple[object, list[list[int]] | None]:
         """Take the drawn tokens, both (N,).

@@ -52,7 +52,7 @@ class CountingPoet(FakePoet):
 
 def runs():
     gc.collect()
-    return [thing for thing in gc.get_objects() if isinstance(thing, Run)]
+    return [thing for thing in gc.get_objects() if type(thing) is Run]
 
 
 async def leave(stub, chance):
@@ -111,6 +111,8 @@ def test_who_leaves_leaves_nothing_behind(serve, seed):
 
     list(running.stub.ComposePoem(REQUEST))
     at_rest, threads = tasks(), threading.active_count()
+    # Other tests' failures may still hold some.
+    held = len(runs())
     objects = []
     for turn in range(2):
         assert asyncio.run(crowd(running.target, seed + turn)) == []
@@ -120,7 +122,7 @@ def test_who_leaves_leaves_nothing_behind(serve, seed):
     assert poet.in_hand == 0
     admission = running.app.poems.admission
     assert (admission.in_use, admission._by_client, admission._turns._queues) == (0, {}, {})
-    assert eventually(lambda: runs() == [], 5)
+    assert eventually(lambda: len(runs()) <= held)
     assert threading.active_count() <= threads + 4
     # Far below one object for each of the second half of the clients.
     assert objects[1] - objects[0] < CLIENTS // 10

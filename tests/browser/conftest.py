@@ -20,7 +20,8 @@ def chromium() -> str | None:
     )
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while Playwright runs, the thread has a running event loop, and `asyncio.run` refuses.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     executable = chromium()

@@ -45,7 +45,7 @@ def export_towers(
     pixels = torch.zeros(2, 3, size, size)
     # Two tensors: of one given twice the exporter makes one input.
     ids, mask = (torch.ones(2, 7, dtype=torch.int64) for _ in range(2))
-    half, spare = precision == "fp16", precision == "fp32"
+    half, spare = precision == "fp16", precision != "fp16"
     files = _export(
         ImageTower(copy.deepcopy(model), spare=spare),
         {"pixels": pixels},

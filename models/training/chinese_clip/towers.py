@@ -143,10 +143,10 @@ class TextLayer(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear layers; `spare` hidden units that stay 0 keep rows of fp32 apart in the processor's cache.
+    """Two linear layers; `spare` hidden units that stay 0 keep rows apart in a processor's cache.
 
-    With 3,072 hidden units every row begins 12 KiB after the one before, and a product that reads a dozen
-    rows at once finds its cache too small: 16 units more make the second product an eighth faster.
+    With 3,072 hidden units every row of fp32 begins 12 KiB after the one before, and a product that reads a
+    dozen rows at once finds its cache too small: 16 units more make the second product an eighth faster.
     """
 
     def __init__(self, wide: nn.Linear, narrow: nn.Linear, activation: _Activation, *, spare: bool) -> None:
