@@ -173,8 +173,10 @@ def test_other_failures(server, call, code, reason):
     assert server.stub.LookupKeywords(pb.LookupKeywordsRequest(picture=PICTURE)).keywords
 
 
-def test_a_defect_in_the_middle_of_a_poem_keeps_what_was_sent_and_says_nothing_of_itself(server, caplog):
-    telemetry.log.propagate = True
+def test_a_defect_in_the_middle_of_a_poem_keeps_what_was_sent_and_says_nothing_of_itself(
+    server, caplog, monkeypatch
+):
+    monkeypatch.setattr(telemetry.log, "propagate", True)
     received = []
     messages = server.stub.ComposePoem(pb.ComposePoemRequest(keywords=words("坏")))
     with caplog.at_level(logging.ERROR, telemetry.log.name), pytest.raises(grpc.RpcError) as caught:

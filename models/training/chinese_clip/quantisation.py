@@ -55,7 +55,7 @@ def quantise(path: Path, out: Path, *, pixels: Sequence[np.ndarray] = (), extern
 
 
 def _stacked(path: Path) -> list[str]:
-    """Products with a matrix for each head: a thousandth of the work, and in int8 not supported."""
+    """Products with a matrix for each head: a thousandth of the work, not worth a rounding."""
     graph = onnx.load(path, load_external_data=False).graph
     matrices = {weight.name for weight in graph.initializer if len(weight.dims) > 2}
     return [node.name for node in graph.node if node.op_type == "MatMul" and matrices & set(node.input)]
