@@ -101,6 +101,11 @@ def publications(root: Path) -> list[str]:
     return history.read_history(root)
 
 
+def previous_version(root: Path) -> str:
+    """The version that `rollback` would publish. Raises IndexMissing where there is none, CorruptArtifact."""
+    return _earlier(root)[-1]
+
+
 def open_published(
     root: Path, *, encoder_fingerprint: str, device: str | Device = "cpu", mmap: bool | None = None
 ) -> FaissIndex:

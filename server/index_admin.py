@@ -12,14 +12,12 @@ import grpc.aio
 from image2poem.v1 import index_admin_service_pb2 as pb
 from image2poem.v1 import index_admin_service_pb2_grpc as pb_grpc
 from index_builder import artifact
-from index_builder.artifact import IndexMissing
-from models.bundle import CorruptArtifact
 from models.sampling import InvalidOption
 from server import index_admin_wire as wire
 from server import telemetry
 from server.catalog import Catalog
 from server.index_rebuild import Built, ListRead, Rebuild, Rebuilder
-from server.index_versions import all_versions, previous_version, version_named
+from server.index_versions import all_versions, previous_version, published_or_empty, version_named
 from server.index_watch import IndexWatch
 
 ADMIN_SERVICE_NAME = pb.DESCRIPTOR.services_by_name["IndexAdminService"].full_name
@@ -104,12 +102,8 @@ class IndexAdminService(pb_grpc.IndexAdminServiceServicer):
 
 
 def _publish_once(root: Path, version: str) -> None:
-    """Publish a version, unless it is the published one: it would be in the history twice."""
-    try:
-        published = artifact.published_version(root)
-    except (IndexMissing, CorruptArtifact):
-        published = ""
-    if version != published:
+    """Publish a version, unless it is the published one: `publish` would read all of it once more."""
+    if version != published_or_empty(root):
         artifact.publish(root, version)
 
 

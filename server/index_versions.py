@@ -37,14 +37,15 @@ class Version:
 
 def all_versions(root: Path) -> list[Version]:
     """Oldest first. Only manifests are read, so that this is quick for indexes of any size."""
-    return [_version(root, name, _published(root)) for name in artifact.list_versions(root)]
+    published = published_or_empty(root)
+    return [_version(root, name, published) for name in artifact.list_versions(root)]
 
 
 def version_named(root: Path, name: str) -> Version:
     """One version. Raises IndexMissing where there is none of that name."""
     if name not in artifact.list_versions(root):
         raise IndexMissing(f"there is no version {name!r}")
-    return _version(root, name, _published(root))
+    return _version(root, name, published_or_empty(root))
 
 
 def previous_version(root: Path) -> str:
@@ -52,14 +53,15 @@ def previous_version(root: Path) -> str:
 
     Raises IndexMissing where there is none, CorruptArtifact.
     """
-    kept = set(artifact.list_versions(root))
-    names = [name for name in artifact.publications(root)[:-1] if name in kept]
-    if not names:
-        raise IndexMissing("no version that is still kept was published before this one")
-    return names[-1]
+    try:
+        return artifact.previous_version(root)
+    except IndexMissing:
+        # The builder's words name the folder, which is no caller's business.
+        raise IndexMissing("no version that is still kept was published before this one") from None
 
 
-def _published(root: Path) -> str:
+def published_or_empty(root: Path) -> str:
+    """The published version; empty where nothing is, or the pointer is broken."""
     try:
         return artifact.published_version(root)
     except (IndexMissing, CorruptArtifact):

@@ -60,3 +60,8 @@ class RunningServer:
 
     def begin(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+def reason_of(error: Any) -> str | None:
+    """The stable reason in the trailing metadata of a failed call."""
+    return dict(error.trailing_metadata() or ()).get("image2poem-reason")

@@ -55,6 +55,23 @@ def test_a_roll_back_passes_over_versions_that_are_gone(tmp_path: Path, three: l
     assert artifact.rollback(tmp_path) == three[0]
 
 
+def test_the_previous_version_is_what_a_roll_back_publishes(tmp_path: Path, three: list[str]) -> None:
+    assert artifact.previous_version(tmp_path) == three[1] == artifact.rollback(tmp_path)
+
+
+def test_a_version_is_not_the_one_before_itself(tmp_path: Path, three: list[str]) -> None:
+    first, second, third = three
+    artifact.rollback(tmp_path)
+    artifact.publish(tmp_path, third)
+    artifact.publish(tmp_path, second)
+    shutil.rmtree(tmp_path / "versions" / third)
+    shutil.rmtree(tmp_path / "versions" / first)
+    assert artifact.publications(tmp_path) == [first, second, third, second]
+    for ask in (artifact.previous_version, artifact.rollback):
+        with pytest.raises(IndexMissing, match="before the current one"):
+            ask(tmp_path)
+
+
 def test_a_roll_back_to_a_corrupt_version_is_refused(tmp_path: Path, three: list[str]) -> None:
     (tmp_path / "versions" / three[1] / "vectors.npy").write_bytes(b"")
     with pytest.raises(CorruptArtifact):

@@ -12,15 +12,12 @@ from fakes import PICTURE, eventually
 from gated import gated
 from image2poem.v1 import poem_pb2
 from image2poem.v1 import poem_service_pb2 as pb
+from serving import reason_of
 
 CODE = grpc.StatusCode
 REQUEST = pb.ComposePoemRequest(picture=PICTURE, form=poem_pb2.FORM_QIJUE)
 LOOKUP = pb.LookupKeywordsRequest(picture=PICTURE)
 STATUS = health_pb2.HealthCheckResponse
-
-
-def reason_of(error):
-    return dict(error.trailing_metadata() or ()).get("image2poem-reason")
 
 
 def watch(running):

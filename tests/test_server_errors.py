@@ -18,6 +18,7 @@ from models.sampling import InvalidOption
 from server import errors, telemetry
 from server.admission import DeadlineTooShort, Draining, Overloaded, TooManyStreams, Unhealthy
 from server.catalog import NotReady, UnknownModel
+from serving import reason_of
 
 CODE = grpc.StatusCode
 FixedText = rules_pb2.FixedText
@@ -49,10 +50,6 @@ def fail(server, method, request):
     with pytest.raises(grpc.RpcError) as caught:
         list(call(request) if method == "ComposePoem" else [call(request)])
     return caught.value
-
-
-def reason_of(error):
-    return dict(error.trailing_metadata() or ()).get("image2poem-reason")
 
 
 @pytest.mark.parametrize(

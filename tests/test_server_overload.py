@@ -12,14 +12,11 @@ from gated import gated
 from image2poem.v1 import poem_pb2
 from image2poem.v1 import poem_service_pb2 as pb
 from server.tokens import digest_of
+from serving import reason_of
 
 CODE = grpc.StatusCode
 REQUEST = pb.ComposePoemRequest(picture=PICTURE, form=poem_pb2.FORM_WUJUE)
 STEPS = 20
-
-
-def reason_of(error):
-    return dict(error.trailing_metadata() or ()).get("image2poem-reason")
 
 
 def refusal(call):
