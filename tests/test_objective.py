@@ -7,11 +7,12 @@ import random
 import pytest
 import torch
 
-from models.training.architectures import new_model, parameter_groups
+from models.training.architectures import new_model
 from models.training.copying import start_copying
 from models.training.dataset import IGNORED
 from models.training.keyword_sampler import KeywordSampler
 from models.training.objective import nats, training_loss
+from models.training.optimizers import new_optimizer
 from training_material import POEM, WORDS, maker, tokenizer
 
 
@@ -63,7 +64,7 @@ def test_keyword_weight_counts_keywords_more_often(poet):
 
 def test_guidance_falls_when_it_is_followed(poet):
     _, model, batch = poet
-    optimizer = torch.optim.AdamW(parameter_groups(model, learning_rate=3e-3, weight_decay=0.0), lr=3e-3)
+    optimizer = new_optimizer(model, name="adamw", learning_rate=3e-3, weight_decay=0.0)
 
     def distraction() -> torch.Tensor:
         with_it = training_loss(model, batch, keyword_weight=1.0, guidance=1.0)

@@ -55,7 +55,9 @@ def test_a_run_learns(tmp_path, arch):
     assert 0 <= before.keyword_accuracy <= after.keyword_accuracy <= 1
 
 
-@pytest.mark.parametrize("settings", [{}, {"arch": "t5", "accumulate": 2, "schedule": "wsd"}])
+@pytest.mark.parametrize(
+    "settings", [{"optimizer": "muon"}, {"arch": "t5", "accumulate": 2, "schedule": "wsd"}]
+)
 def test_a_killed_run_goes_on_exactly(tmp_path, settings):
     whole = run_config(tmp_path, out=str(tmp_path / "whole"), steps=14, **settings)
     broken = replace(whole, out=str(tmp_path / "broken"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, T5Config, T5ForConditionalGeneration
@@ -62,27 +61,8 @@ def _new_t5(tokenizer: CharacterTokenizer, d_model: int, layers: int) -> T5ForCo
     return model
 
 
-def parameter_groups(model: PreTrainedModel, *, learning_rate: float, weight_decay: float) -> list[dict]:
-    """Groups for AdamW, each with its `base_lr`: matrices decay, the rest does not.
-
-    T5 does not divide attention scores by the square root of the head width; its queries are meant to be that
-    much smaller instead. Adam moves all weights alike, so without a smaller step for the queries attention
-    saturates, and the model stays at the entropy of single characters.
-    """
-    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = defaultdict(list)
-    for name, parameter in model.named_parameters():
-        groups[_is_t5_query(name), parameter.dim() > 1].append(parameter)
-    return [
-        {
-            "params": parameters,
-            "base_lr": learning_rate / math.sqrt(HEAD) if query else learning_rate,
-            "weight_decay": weight_decay if decays else 0.0,
-        }
-        for (query, decays), parameters in groups.items()
-    ]
-
-
-def _is_t5_query(name: str) -> bool:
+def is_t5_query(name: str) -> bool:
+    """Whether a weight of this name makes T5's queries, which are small: see `models.training.optimizers`."""
     return name.endswith("Attention.q.weight")
 
 
@@ -97,6 +77,6 @@ def begin_anew(name: str, parameter: torch.nn.Parameter, layers: int) -> None:
     std = 0.02
     if name.endswith((".o.weight", ".wo.weight")):
         std /= math.sqrt(2 * layers)
-    elif _is_t5_query(name):
+    elif is_t5_query(name):
         std /= math.sqrt(HEAD)
     torch.nn.init.normal_(parameter, std=std)

@@ -16,6 +16,7 @@ from models.tokenizer import CharacterTokenizer
 from models.training.architectures import new_model
 from models.training.bundle_weights import bundle_settings, is_bundle, load_bundle
 from models.training.config import InvalidRun
+from models.training.optimizers import Optimizers
 
 CHECKPOINT = "checkpoint.pt"
 CONFIG = "config.json"
@@ -45,7 +46,7 @@ class Progress:
     seconds: float = 0.0
 
 
-def save(out: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+def save(out: Path, model: torch.nn.Module, optimizer: Optimizers, progress: Progress) -> None:
     """Write the checkpoint, whole or not at all."""
     state = {
         "model": model.state_dict(),
@@ -56,9 +57,7 @@ def save(out: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, pr
     renew(out / CHECKPOINT, lambda partial: torch.save(state, partial))
 
 
-def resume(
-    out: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, device: str
-) -> Progress | None:
+def resume(out: Path, model: torch.nn.Module, optimizer: Optimizers, device: str) -> Progress | None:
     """Restore what `save` wrote; None where there is no checkpoint.
 
     Raises InvalidRun for a checkpoint that is damaged, or of another model.

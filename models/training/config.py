@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 import torch
 
 from models.training.architectures import HEAD
+from models.training.optimizers import OPTIMIZERS
 from models.training.schedule import SCHEDULES
 
 # What says where a run lies, and nothing of how it was made.
@@ -39,6 +40,7 @@ class TrainingConfig:
     layers: int = 0
     batch: int = 32
     accumulate: int = 1
+    optimizer: str = "adamw"
     learning_rate: float = 1e-3
     schedule: str = "cosine"
     warmup_steps: int = 100
@@ -128,6 +130,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("layers", "layers, of each half of a T5; left out, those of --init, or else 6")
     add("batch", "quatrains that a process reads together; of poems with eight lines half as many")
     add("accumulate", "batches a step, of each process")
+    add("optimizer", "of hidden matrices; all else is AdamW's", choices=OPTIMIZERS)
     add("learning-rate", "at its highest")
     add("schedule", "how the learning rate falls", choices=SCHEDULES)
     add("warmup-steps", "steps until it is at its highest")

@@ -3,9 +3,10 @@
     python -m models.training.train --arch gpt2 --corpus runs/corpus \
         --keywords index_builder/data/keywords.tsv --out runs/gpt2 --minutes 90
 
-AdamW, bf16 autocast, linear warm-up, then cosine or stable and decay. The run's folder gets the settings
-(`config.json`), the vocabulary, a log (`log.jsonl`), a chart (`chart.png`), and every few minutes a
-checkpoint. A run started again in the same folder goes on from it: exactly, if it was planned in steps.
+AdamW, or with it Muon for hidden matrices; bf16 autocast; linear warm-up, then cosine or stable and decay.
+The run's folder gets the settings (`config.json`), the vocabulary, a log (`log.jsonl`), a chart
+(`chart.png`), and every few minutes a checkpoint. A run started again in the same folder goes on from it:
+exactly, if it was planned in steps.
 
 On several GPUs, or in several processes of one machine (there with `--device cpu`):
 

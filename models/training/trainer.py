@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from models.tokenizer import CharacterTokenizer
 from models.training import checkpoint
-from models.training.architectures import new_model, parameter_groups
+from models.training.architectures import new_model
 from models.training.beginning import first_model, prepare_to_copy
 from models.training.chart import draw_chart
 from models.training.checkpoint import LOG, VOCABULARY, Progress
@@ -28,6 +28,7 @@ from models.training.devices import Devices
 from models.training.keyword_sampler import KeywordSampler
 from models.training.material import read_split, read_words
 from models.training.objective import training_loss
+from models.training.optimizers import new_optimizer
 from models.training.order import PoemOrder
 from models.training.progress_bar import progress_bar
 from models.training.run_folder import begun, check_continuation, facts_of, locked, settled
@@ -84,10 +85,12 @@ class Trainer:
             prepare_to_copy(config, self.model, self.maker, self.poems)
         self.model.to(config.device)
         self.loss = self.devices.shared(_Loss(self.model))
-        groups = parameter_groups(
-            self.model, learning_rate=config.learning_rate, weight_decay=config.weight_decay
+        self.optimizer = new_optimizer(
+            self.model,
+            name=config.optimizer,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
         )
-        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
         self.progress = Progress()
         self.order = PoemOrder(self.poems, batch=config.batch, seed=config.seed)
 
