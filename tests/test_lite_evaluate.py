@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.training.lite import evaluate
+from models.training.lite import concepts, evaluate
 
 
 class Echo:
@@ -44,7 +44,26 @@ def test_answers_and_summary(tmp_path: Path) -> None:
     (answer,) = evaluate.answers(Echo(), keywords, tmp_path, diversity=0)
     assert answer.keywords == tuple(keywords[:8])
     assert answer.right == (True, *[False] * 7)
-    assert evaluate.summary([answer]) == {"pictures": 1, "precision_at_8": 0.125, "any_right": 1.0}
+    assert evaluate.summary([answer]) == {
+        "pictures": 1,
+        "precision_at_8": 0.125,
+        "any_right": 1.0,
+        "right_things": 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ("青山 千峰 群山", 1),
+        ("青山 碧水 山下", 2),
+        ("楼殿 碧空 湖水 绿树", 4),
+        ("轻舟 孤舟 鳌头 白头", 2),
+        ("", 0),
+    ],
+)
+def test_things(words: str, count: int) -> None:
+    assert concepts.things(words.split(), concepts.read_concepts()) == count
 
 
 def test_only_visual_keywords_are_read(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Transformers are quantised dynamically: each activation's range is found as it is computed, which costs
 little beside a matrix product and needs no data. Convolutions have no fast kernel for that in ONNX Runtime,
-so a tower of convolutions is quantised statically, with ranges seen on calibration pictures.
+so a tower of convolutions is quantised statically, with ranges seen on calibration pictures. A transformer's
+projection stays as it is: one row for each picture or text, and half of the error when it is rounded.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from models.training.onnx_file import drop_notes
 # A type for what shape inference does not reach.
 _FLOAT = {"DefaultTensorType": onnx.TensorProto.FLOAT}
 _PICTURES_AT_ONCE = 4
+_PROJECTION = "projection.weight"
 
 
 def quantise(path: Path, out: Path, *, pixels: Sequence[np.ndarray] = (), external: bool = False) -> None:
@@ -45,7 +47,7 @@ def quantise(path: Path, out: Path, *, pixels: Sequence[np.ndarray] = (), extern
             op_types_to_quantize=["MatMul", "Gemm"],
             per_channel=True,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=_stacked(path),
+            nodes_to_exclude=_kept(path),
             use_external_data_format=external,
             extra_options={**_FLOAT, "MatMulConstBOnly": True},
         )
@@ -54,11 +56,19 @@ def quantise(path: Path, out: Path, *, pixels: Sequence[np.ndarray] = (), extern
     onnx.save(model, out)
 
 
-def _stacked(path: Path) -> list[str]:
-    """Products with a matrix for each head: a thousandth of the work, not worth a rounding."""
+def _kept(path: Path) -> list[str]:
+    """The projection, and products with a matrix for each head: a thousandth of the work, not worth a
+    rounding."""
     graph = onnx.load(path, load_external_data=False).graph
-    matrices = {weight.name for weight in graph.initializer if len(weight.dims) > 2}
-    return [node.name for node in graph.node if node.op_type == "MatMul" and matrices & set(node.input)]
+    stacked = {weight.name for weight in graph.initializer if len(weight.dims) > 2}
+    kept = [
+        node.name
+        for node in graph.node
+        if (node.op_type == "MatMul" and stacked & set(node.input))
+        or any(name.endswith(_PROJECTION) for name in node.input)
+    ]
+    # A Gemm is made a product with a name of its own first.
+    return kept + [f"{name}_MatMul" for name in kept]
 
 
 def _quantise_statically(path: Path, out: Path, pixels: Sequence[np.ndarray]) -> None:

@@ -74,6 +74,26 @@ def class_loads(
     return np.minimum(np.stack(rows), 1)
 
 
+def things(words: Sequence[str], concepts: Sequence[Concept]) -> int:
+    """How many different things words name: two name one where the concept that each names most is the same,
+    or, where they name none, their last character."""
+    found: list[set[str]] = []
+    for word in words:
+        named = _most_named(word, concepts)
+        same = next((thing for thing in found if thing & named), None)
+        if same is None:
+            found.append(named)
+        else:
+            same |= named
+    return len(found)
+
+
+def _most_named(word: str, concepts: Sequence[Concept]) -> set[str]:
+    loads = {concept.name: concept.load(word) for concept in concepts}
+    most = max(loads.values(), default=0)
+    return {name for name, load in loads.items() if load == most} if most else {word[-1:]}
+
+
 def targets(labels: Sequence[Sequence[str]], concepts: Sequence[Concept]) -> np.ndarray:
     """float32 (N, C): which concepts labelled pictures show."""
     return np.array([[concept.shown_by(row) for concept in concepts] for row in labels], np.float32)

@@ -17,6 +17,7 @@ import numpy as np
 
 from models.clip import Encoder
 from models.diversity import DIVERSITY, POOL, spread
+from models.training.lite.concepts import read_concepts, things
 
 DEVSET = Path(__file__).with_name("devset.tsv")
 PARTS = ("develop", "final", "train")
@@ -112,9 +113,16 @@ def is_right(keyword: str, labels: Sequence[str]) -> bool:
 
 
 def summary(found: Sequence[Answer]) -> dict[str, float | int]:
-    """Precision of the best eight, and the share of pictures with at least one right keyword."""
+    """Precision of the best eight, the share of pictures with at least one right keyword, and how many
+    different things the right ones name."""
+    known = read_concepts()
+    named = [
+        things([word for word, right in zip(answer.keywords, answer.right, strict=True) if right], known)
+        for answer in found
+    ]
     return {
         "pictures": len(found),
         f"precision_at_{TOP}": round(float(np.mean([answer.right for answer in found])), 3),
         "any_right": round(float(np.mean([any(answer.right) for answer in found])), 3),
+        "right_things": round(float(np.mean(named)), 2),
     }
