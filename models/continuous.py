@@ -18,7 +18,7 @@ import numpy as np
 from models.batching import Heartbeat
 from models.sampling import Sampling, log_probabilities_of, pick
 from models.sequences import Sequences
-from models.tasks import EngineStopped, Progress, Task
+from models.tasks import EngineStopped, Listener, Progress, Task
 from models.window import Member, Window
 
 _IDLE_SECONDS = 2.0
@@ -76,9 +76,9 @@ class Stepper:
         self._last = time.monotonic()
         self.stats = StepStats()
 
-    def submit(self, task: Task, sequences: Sequences) -> Progress:
+    def submit(self, task: Task, sequences: Sequences, listener: Listener | None = None) -> Progress:
         """Begin a task with these rows. All of them have as many pending tokens."""
-        progress = Progress(task, sequences)
+        progress = Progress(task, sequences, listener)
         with self._changed:
             if not self._busy:
                 self._busy, self._last = True, progress.came

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.choice import LineJudge, Trials
+from models.fusion import Fusion
 from models.guidance import Guide
 from models.prosody import Form, Writing
 from models.sampling import Sampling, generator_of
@@ -22,7 +23,8 @@ class PoemToken:
         candidate, line, position: where it stands, all from 0.
         id: its token id.
         text: the character.
-        log_probability: natural logarithm, under the model at temperature 1, before any constraint.
+        log_probability: natural logarithm, under the model at temperature 1, fused where it is, before any
+            constraint.
     """
 
     candidate: int
@@ -132,6 +134,7 @@ class LineTask:
         sampling: Sampling,
         tokenizer: CharacterTokenizer,
         stopped: Callable[[], bool],
+        fusion: Fusion | None = None,
     ) -> None:
         self.rows = rows
         self.sampling = sampling
@@ -140,8 +143,12 @@ class LineTask:
         self._form = form
         self._guide = guide
         self._tokenizer = tokenizer
+        self._fusion = fusion
 
     def weigh(self, row: int, logits: np.ndarray, weighted: np.ndarray) -> None:
+        if self._fusion is not None:
+            poem = self.rows[row]
+            self._fusion.fuse(logits, poem.ids[len(poem.ids) - len(poem.line) :])
         np.add(logits, self._weights(self.rows[row], logits), out=weighted)
 
     def take(

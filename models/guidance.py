@@ -1,4 +1,4 @@
-"""What is added to a poet's logits besides the rules: against repetition, and for parallelism."""
+"""What is added to a poet's logits besides the rules: against repetition, for keywords, for parallelism."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from models.prosody import Form
 from models.prosody.doubling import may_double
 from models.prosody.parallelism import Opposites
+from models.wishes import Wishes
 
 # The least mean score that characters are drawn with. Lines score somewhat above it, about as people's do:
 # places where the poet would score more by itself are left as they are.
@@ -31,6 +32,7 @@ class Guide:
         parallel_lines: Sequence[int],
         parallelism: float | None,
         opposites: Opposites,
+        wishes: Wishes | None = None,
     ) -> None:
         """`parallelism` is the least mean score in `parallel_lines`; None is off."""
         self._form = form
@@ -38,6 +40,7 @@ class Guide:
         self._parallel_lines = parallel_lines if parallelism is not None else ()
         self._parallelism = parallelism or 0.0
         self._opposites = opposites
+        self._wishes = wishes
 
     def weights(
         self, rules: np.ndarray, logits: np.ndarray, lines: Sequence[str], line: str, ids: Sequence[int]
@@ -56,6 +59,8 @@ class Guide:
             free = line and may_double(line[-1], len(line) - 1, self._form.characters)
             repeated = np.array(ids[:-1] if free else ids, dtype=np.int64)
             np.subtract.at(weights, repeated, self._penalty)
+        if self._wishes is not None:
+            self._wishes.add(weights, lines, line)
         if len(lines) in self._parallel_lines:
             scores = self._opposites.scores(lines[-1])[len(line)]
             weights += tilt(logits + weights, scores, self._parallelism) * scores

@@ -13,6 +13,7 @@ from models.bundle import Bundle, CorruptArtifact
 from models.choice import LineJudge
 from models.drafting import Draft, LineTask, PoemToken, Row
 from models.engine import open_engine
+from models.fusion import Fusion
 from models.guidance import PARALLELISM, Guide
 from models.prompt import PromptTemplate, PromptTooLong, select_keywords
 from models.prosody import (
@@ -30,8 +31,9 @@ from models.prosody.parallelism import Opposites
 from models.sampling import InvalidOption, Sampling, generator_of
 from models.sequences import Sequences
 from models.shared_engine import SharedEngine
-from models.tasks import Progress
+from models.tasks import Listener, Progress
 from models.tokenizer import EOS, CharacterTokenizer
+from models.wishes import BONUS, Bonus, Wishes
 
 
 class Poet:
@@ -55,6 +57,7 @@ class Poet:
         provider: str = "cpu",
         threads: int = 0,
         batching: Batching | None = None,
+        fused: bool = True,
     ) -> None:
         manifest = bundle.manifest
         self.name: str = bundle.name
@@ -70,16 +73,26 @@ class Poet:
         self._template = PromptTemplate.from_manifest(manifest)
         self.subjects = tuple(self._template.subjects)
         self._line_end = self._tokenizer.id_of(EOS)
+        self._fusion = Fusion.of(bundle, line_start=self._line_end) if fused else None
         self._lexicons: dict[str, Lexicon] = {}
         self._lock = Lock()
 
     @classmethod
     def open(
-        cls, bundle: Bundle, *, provider: str = "cpu", threads: int = 0, batching: Batching | None = None
+        cls,
+        bundle: Bundle,
+        *,
+        provider: str = "cpu",
+        threads: int = 0,
+        batching: Batching | None = None,
+        fused: bool = True,
     ) -> Poet:
-        """Open a poet bundle. Raises CorruptArtifact, ProviderUnavailable."""
+        """Open a poet bundle. Raises CorruptArtifact, ProviderUnavailable.
+
+        Without `fused` the model writes alone, whatever n-gram model its bundle holds.
+        """
         try:
-            return cls(bundle, provider=provider, threads=threads, batching=batching)
+            return cls(bundle, provider=provider, threads=threads, batching=batching, fused=fused)
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptArtifact(f"{bundle.path}: not a poet's manifest: {error!r}") from error
 
@@ -96,7 +109,9 @@ class Poet:
         line_choices: int = 1,
         judge: LineJudge | None = None,
         parallelism: float | None = PARALLELISM,
+        bonus: Bonus = BONUS,
         stopped: Callable[[], bool] = lambda: False,
+        listener: Callable[[Sequence[PoemToken]], None] | None = None,
     ) -> Iterator[PoemToken]:
         """Write `candidates` poems side by side.
 
@@ -113,9 +128,13 @@ class Poet:
             judge: who chooses; without one, a judge that knows no query.
             parallelism: the least mean score that characters are drawn with which stand opposite the upper
                 line's (docs/parallelism.md), in lines that are to close a parallel couplet; None is off.
+            bonus: what makes keywords likelier.
             stopped: asked before each decoder step; when true the poems end where they are.
+            listener: where lines are not chosen, is told the characters of a position as soon as they are
+                drawn, by the engine's thread; the iterator then gives them line by line.
 
-        Returns an iterator of characters: for each line and position one of each candidate.
+        Returns an iterator of characters: for each line and position one of each candidate. Those that the
+        listener was told come too, in the same order.
 
         Raises (at the call, not in the iterator):
             InvalidOption: form or subject is none that the poet knows, or the seed is out of range.
@@ -127,8 +146,9 @@ class Poet:
             known = ", ".join(self.subjects) or "none"
             raise InvalidOption(f"subject: poet {self.name} knows {known}, not {subject}")
         constraint = constraint or self.constraint(form, Rules())
+        chosen = select_keywords(keywords, form)
         draft = Draft(
-            keywords=select_keywords(keywords, form),
+            keywords=chosen,
             form=form,
             subject=subject,
             sampling=sampling,
@@ -142,6 +162,7 @@ class Poet:
                 parallel_lines=constraint.parallel_lines,
                 parallelism=parallelism,
                 opposites=self._opposites,
+                wishes=Wishes(chosen, self._tokenizer, length=form.characters, bonus=bonus),
             ),
             rows=[
                 Row(
@@ -155,7 +176,7 @@ class Poet:
             ],
         )
         self._check_length(draft)
-        return self._write(draft, stopped)
+        return self._write(draft, stopped, listener)
 
     def constraint(self, form: Form, rules: Rules) -> Constraint:
         """What these rules allow this poet. Raises ImpossibleRules."""
@@ -178,7 +199,9 @@ class Poet:
     def _opposites(self) -> Opposites:
         return Opposites(self._tokenizer.vocabulary)
 
-    def _write(self, draft: Draft, stopped: Callable[[], bool]) -> Iterator[PoemToken]:
+    def _write(
+        self, draft: Draft, stopped: Callable[[], bool], listener: Listener | None
+    ) -> Iterator[PoemToken]:
         """T5's encoder reads keywords and the lines so far, and its decoder writes the next line; GPT2 goes
         with what it has read."""
         by_line = self.architecture == "t5"
@@ -188,18 +211,23 @@ class Poet:
                 return
             if by_line or sequences is None:
                 sequences = self._engine.read(self._prompts(draft, with_lines=by_line))
-            sequences = yield from self._line(draft, sequences, line, stopped)
+            sequences = yield from self._line(draft, sequences, line, stopped, listener)
             if sequences is None:
                 return
             sequences = sequences.reading([[row.ids[-1], self._line_end] for row in draft.rows])
 
     def _line(
-        self, draft: Draft, sequences: Sequences, line: int, stopped: Callable[[], bool]
+        self,
+        draft: Draft,
+        sequences: Sequences,
+        line: int,
+        stopped: Callable[[], bool],
+        listener: Listener | None,
     ) -> Generator[PoemToken, None, Sequences | None]:
         """One line of every candidate. Returns the sequences, which have read all of it but its last
         character; None where it was stopped."""
         if draft.line_choices == 1:
-            progress = self._begin(draft, draft.rows, sequences, stopped)
+            progress = self._begin(draft, draft.rows, sequences, stopped, listener)
             for tokens in progress:
                 yield from tokens
             return progress.sequences
@@ -216,7 +244,12 @@ class Poet:
         return progress.sequences.take(chosen)
 
     def _begin(
-        self, draft: Draft, rows: Sequence[Row], sequences: Sequences, stopped: Callable[[], bool]
+        self,
+        draft: Draft,
+        rows: Sequence[Row],
+        sequences: Sequences,
+        stopped: Callable[[], bool],
+        listener: Listener | None = None,
     ) -> Progress:
         task = LineTask(
             rows,
@@ -225,8 +258,9 @@ class Poet:
             sampling=draft.sampling,
             tokenizer=self._tokenizer,
             stopped=stopped,
+            fusion=self._fusion,
         )
-        return self._engine.submit(task, sequences)
+        return self._engine.submit(task, sequences, listener)
 
     def _prompts(self, draft: Draft, *, with_lines: bool) -> list[list[int]]:
         texts = [

@@ -11,7 +11,7 @@ from models.batching import Batcher, Batching, BatchStats, Heartbeat
 from models.continuous import Stepper, StepStats
 from models.engine import Engine
 from models.sequences import Sequences, padded_length
-from models.tasks import Progress, Task
+from models.tasks import Listener, Progress, Task
 
 Prompts = Sequence[Sequence[int]]
 
@@ -46,9 +46,9 @@ class SharedEngine:
         """Read N prompts, together with those of other requests."""
         return self._reader(prompts)
 
-    def submit(self, task: Task, sequences: Sequences) -> Progress:
+    def submit(self, task: Task, sequences: Sequences, listener: Listener | None = None) -> Progress:
         """Begin to write; iterate over what is returned."""
-        return self._stepper.submit(task, sequences)
+        return self._stepper.submit(task, sequences, listener)
 
     def heartbeat(self) -> Heartbeat:
         """For a watchdog: of the steps, or of a reading that goes on."""

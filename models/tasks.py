@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from models.sequences import Sequences
 
 class EngineStopped(RuntimeError):
     """The thread that takes the steps has died; the next task starts another one."""
+
+
+Listener: TypeAlias = Callable[[Any], None]
+"""Is told each item by the engine's thread, at once; what it does must be short."""
 
 
 class Task(Protocol):
@@ -36,7 +40,10 @@ class Task(Protocol):
         """Whether to end here; asked before each step."""
 
     def weigh(self, row: int, logits: np.ndarray, weighted: np.ndarray) -> None:
-        """Write logits (V,), and what is added to them for this row, to `weighted` (V,); one is finite."""
+        """Write logits (V,), and what is added to them for this row, to `weighted` (V,); one is finite.
+
+        `logits` may be changed in place: what they then are is the model that log probabilities are told of.
+        """
 
     def take(self, ids: np.ndarray, log_probabilities: np.ndarray) -> tuple[object, list[list[int]] | None]:
         """Take the drawn tokens, both (N,).
@@ -48,25 +55,35 @@ class Task(Protocol):
 class Progress:
     """What comes of a task. Iterate to get what it tells, step by step; raises what ended the task.
 
+    With a listener the iteration waits for the task's end: a thread that is woken for every character costs
+    more than all else that is done for it.
+
     Attributes:
         sequences: after the iteration, the rows as they are then; None where the task was stopped.
     """
 
-    def __init__(self, task: Task, sequences: Sequences) -> None:
+    def __init__(self, task: Task, sequences: Sequences, listener: Listener | None = None) -> None:
         self.task = task
         self.begun = sequences
         self.came = time.monotonic()
         self.sequences: Sequences | None = None
+        self._listener = listener
+        self._heard: list[Any] = []
         self._items: SimpleQueue[Any] = SimpleQueue()
 
     def __iter__(self) -> Iterator[Any]:
         while not isinstance(item := self._items.get(), _End):
             yield item
+        yield from self._heard
         if item.error is not None:
             raise item.error
 
     def tell(self, item: object) -> None:
-        self._items.put(item)
+        if self._listener is None:
+            self._items.put(item)
+        else:
+            self._heard.append(item)
+            self._listener(item)
 
     def end(self, error: BaseException | None = None) -> None:
         self._items.put(_End(error))

@@ -6,8 +6,9 @@ of thread before it is handed on.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -22,9 +23,6 @@ from server.catalog import Snapshot
 from server.events import Event, Finished, Found, Line, Retrieved, Timings
 from server.ranking import Draft, rank
 from server.request import Composition, Embedding, Lookup, Picture, Text, Words
-
-# Exact search compares about ten of them in a nanosecond.
-_QUICK_VALUES = 8_000_000
 
 
 class Clock:
@@ -70,16 +68,6 @@ def lookup(snapshot: Snapshot, wish: Lookup, *, clock: Clock | None = None) -> F
     return Found(keywords=keywords, index_version=snapshot.index.version, timings=clock.timings())
 
 
-def is_quick(snapshot: Snapshot, wish: Lookup) -> bool:
-    """Whether a lookup is a search of well below a millisecond and nothing else."""
-    index = snapshot.index
-    return (
-        isinstance(wish.source, Embedding)
-        and index.kind == "flat"
-        and index.count * index.dimension <= _QUICK_VALUES
-    )
-
-
 def compose(
     snapshot: Snapshot,
     wish: Composition,
@@ -87,10 +75,12 @@ def compose(
     line_similarity: bool = True,
     clock: Clock | None = None,
     stopped: Callable[[], bool] = lambda: False,
+    tell: Callable[[PoemToken], None] | None = None,
 ) -> Iterator[Event]:
     """The events of a poem as they are made: Retrieved, Token and Line, Finished.
 
-    `line_similarity`: whether lines are chosen by their similarity to the source too.
+    `line_similarity`: whether lines are chosen by their similarity to the source too. Tokens that `tell` is
+    told, by the poet's own thread, before the iterator would come to them, are left out there.
     Ends early, without Finished, within one decoding step once `stopped` says so. Raises ImpossibleRules,
     InvalidImage, InvalidOption, PromptTooLong or UnknownModel before the first token.
     """
@@ -111,7 +101,8 @@ def compose(
 
     judge = LineJudge(query=query, encode=snapshot.encoder.encode_texts) if chosen_by_query else LineJudge()
     drafts = [Draft(form, rules.rhymes) for _ in range(wish.candidates)]
-    for event in _write(poet, wish, keywords, form, constraint, judge, drafts, stopped):
+    ahead = _Ahead(tell, clock)
+    for event in _write(poet, wish, keywords, form, constraint, judge, drafts, stopped, ahead):
         clock.since_arrival("first_token_ms")
         yield event
     if stopped():
@@ -171,6 +162,28 @@ def _keywords(snapshot: Snapshot, wish: Composition, query: np.ndarray | None) -
     return tuple(snapshot.index.diverse(query, wish.top_k))
 
 
+class _Ahead:
+    """Tells tokens as the poet draws them, past the thread that writes the poem.
+
+    Attributes:
+        listener: for the poet; None where nobody is to be told.
+        told: how many tokens were told.
+    """
+
+    def __init__(self, tell: Callable[[PoemToken], None] | None, clock: Clock) -> None:
+        self.listener = None if tell is None else self._hear
+        self.told = 0
+        self._tell = tell
+        self._clock = clock
+
+    def _hear(self, tokens: Sequence[PoemToken]) -> None:
+        assert self._tell is not None
+        self._clock.since_arrival("first_token_ms")
+        for token in tokens:
+            self._tell(token)
+        self.told += len(tokens)
+
+
 def _write(
     poet: Poet,
     wish: Composition,
@@ -180,10 +193,11 @@ def _write(
     judge: LineJudge,
     drafts: list[Draft],
     stopped: Callable[[], bool],
+    ahead: _Ahead,
 ) -> Iterator[PoemToken | Line]:
-    """Write all candidates into `drafts`, and say so character by character."""
+    """Write all candidates into `drafts`, and say what was not said `ahead`, character by character."""
     words = [keyword.text for keyword in keywords]
-    for token in poet.compose(
+    tokens = poet.compose(
         words if isinstance(wish.source, Words) else distinct_keywords(words),
         form=form,
         sampling=wish.sampling,
@@ -194,10 +208,13 @@ def _write(
         line_choices=wish.line_choices,
         judge=judge,
         stopped=stopped,
-    ):
+        listener=ahead.listener,
+    )
+    for number, token in enumerate(tokens):
         draft = drafts[token.candidate]
         draft.add(token.line, token.text, token.log_probability)
-        yield token
+        if number >= ahead.told:
+            yield token
         if token.position == form.characters - 1:
             yield Line(candidate=token.candidate, line=token.line, text=draft.lines[token.line])
 
@@ -206,8 +223,9 @@ def _unit(values: object, dimension: int) -> np.ndarray:
     vector = np.asarray(values, dtype=np.float32)
     if vector.shape != (dimension,):
         raise InvalidOption(f"vector: must have {dimension} values, not {vector.size}")
-    norm = float(np.linalg.norm(vector.astype(np.float64)))
-    if not np.isfinite(norm) or norm == 0.0:
+    wide = vector.astype(np.float64)
+    norm = math.sqrt(wide @ wide)
+    if not math.isfinite(norm) or norm == 0.0:
         raise InvalidOption("vector: must be finite and not all zero")
     return (vector / norm).astype(np.float32)
 

@@ -9,16 +9,16 @@ A lane works inside one event loop; its methods are called on that loop's thread
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from server.admission import Admission, Caller, Draining, Ticket
+from server.outbox import Outbox
 
 _STARVED = 10
 # So many crashes with no success in between are not bad luck.
@@ -26,7 +26,7 @@ _CRASH_LOOP = 3
 _ONE_CRASH_SECONDS = 0.1
 
 T = TypeVar("T")
-Work: TypeAlias = Callable[[Callable[[], bool]], Iterator[T]]
+Work: TypeAlias = "Callable[[Run[T]], Iterator[T]]"
 
 
 class WorkerFailed(RuntimeError):
@@ -44,10 +44,10 @@ class Run(Generic[T]):
         beat: when the work last made an item, or began (`time.monotonic`).
     """
 
-    def __init__(self, lane: Lane, make: Work[T], caller: Caller) -> None:
+    def __init__(self, lane: Lane, make: Work[T], caller: Caller, outbox: Outbox) -> None:
         self._lane = lane
         self._make = make
-        self._loop = asyncio.get_running_loop()
+        self._outbox = outbox
         self._items: asyncio.Queue[T | _End] = asyncio.Queue()
         self._stop = threading.Event()
         self.ticket = Ticket(caller)
@@ -81,23 +81,34 @@ class Run(Generic[T]):
         self._stop.set()
         self._items.put_nowait(_End(error))
 
+    def stopped(self) -> bool:
+        """Whether the work is to end; to be asked often. In any thread."""
+        return self._stop.is_set()
+
+    def tell(self, item: T) -> None:
+        """Hand on an item past the work's own thread. In any thread, while the work goes on."""
+        self.beat = time.monotonic()
+        if not self._stop.is_set():
+            self._outbox.post(self._items.put_nowait, item)
+
     def begin(self, executor: ThreadPoolExecutor) -> None:
         self.beat = time.monotonic()
         future = executor.submit(self._work)
-        future.add_done_callback(lambda future: self._on_loop(self._over, future))
+        future.add_done_callback(lambda future: self._outbox.post(self._over, future))
 
     def _work(self) -> None:
         if self._stop.is_set():
             return
         # The generator is made, run and dropped in this thread: closing it from another one would fail.
-        for item in self._make(self._stop.is_set):
-            self.beat = time.monotonic()
+        for item in self._make(self):
+            self.tell(item)
             if self._stop.is_set():
                 return
-            self._on_loop(self._items.put_nowait, item)
 
     def _over(self, future: Future[None]) -> None:
         """The thread has let go of the work, or never took it."""
+        # Whoever still asks whether to stop must not hold what the work was made of: an index, for one.
+        del self._make
         error = None if future.cancelled() else future.exception()
         self._lane.ended(self, error)
         if self._stop.is_set():
@@ -105,11 +116,6 @@ class Run(Generic[T]):
         if error is not None and not isinstance(error, Exception):
             error = WorkerFailed(f"the work ended with {type(error).__name__}: {error}")
         self._items.put_nowait(_End(error))
-
-    def _on_loop(self, callback: Callable[..., object], argument: object) -> None:
-        # A closed loop means that the process is ending and nobody is left to hear of it.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(callback, argument)
 
 
 class Lane:
@@ -145,6 +151,7 @@ class Lane:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix=name)
         self._waiting: dict[Ticket, Run] = {}
         self._running: dict[Ticket, Run] = {}
+        self._outbox: Outbox | None = None
         self._unread = 0
         self._crash = crash
         self._crashes = 0
@@ -154,10 +161,11 @@ class Lane:
         """Run the iterator that `make` returns in one thread, when it is the caller's turn.
 
         Raises Overloaded, DeadlineTooShort, TooManyStreams, Draining or Unhealthy at once, or Overloaded when
-        the place is given to another while the work waits. `make` is called in that thread with a function
-        that tells whether to stop; it must be asked often.
+        the place is given to another while the work waits. `make` is called in that thread with the run.
         """
-        run = Run(self, make, caller or Caller())
+        if self._outbox is None:
+            self._outbox = Outbox()
+        run = Run(self, make, caller or Caller(), self._outbox)
         displaced = self.admission.enter(run.ticket)
         if displaced is not None:
             self._waiting.pop(displaced).abort(self.admission.refusal())
@@ -168,25 +176,26 @@ class Lane:
 
     async def call(self, function: Callable[[], T], caller: Caller | None = None) -> T:
         """Run `function` in a thread and return what it returns. Raises what `start` does."""
-        with self.start(lambda stopped: iter([function()]), caller) as run:
+        with self.start(lambda _: iter([function()]), caller) as run:
             # To the end, so that the place is free again when the caller goes on.
             [result] = [item async for item in run]
             return result
 
-    async def quick(self, function: Callable[[], T], caller: Caller | None = None) -> T:
-        """As `call`, for work well below a millisecond: a change of threads would take longer than that.
+    async def quick(self, answer: Callable[[], Awaitable[T]], caller: Caller | None = None) -> T:
+        """Return what `answer` returns, for work well below a millisecond where nobody waits.
 
-        It is done here and now, on the event loop, unless others wait.
+        It is done on the event loop, for a change of threads would take longer. It is refused like any other,
+        but takes its place for no time.
         """
-        if self.admission.waiting:
-            return await self.call(function, caller)
         # It waits for nobody, so that no deadline can pass before it begins.
         ticket = Ticket(Caller(caller.name if caller else ""))
         self.admission.enter(ticket)
+        self.admission.leave(ticket)
+        self._unread += 1
         try:
-            return function()
+            return await answer()
         finally:
-            self.admission.leave(ticket)
+            self._unread -= 1
 
     def drop(self, run: Run) -> None:
         """Forget a run that has not begun; one that has keeps its place to its end. Once for each run."""

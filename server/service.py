@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import grpc.aio
@@ -15,6 +14,7 @@ from server import check_wire, pipeline, telemetry, wire
 from server.callers import caller_of
 from server.catalog import Catalog
 from server.events import Finished
+from server.lookups import Asked, gathering
 from server.scheduling import Lane
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["PoemService"].full_name
@@ -48,6 +48,7 @@ class PoemService(pb_grpc.PoemServiceServicer):
         self._max_message_bytes = max_message_bytes
         self._line_choices = line_choices
         self._line_similarity = line_similarity
+        self._together = gathering()
 
     async def LookupKeywords(
         self, request: pb.LookupKeywordsRequest, context: Context
@@ -56,9 +57,13 @@ class PoemService(pb_grpc.PoemServiceServicer):
         telemetry.watch(clock)
         snapshot = self._catalog.current()
         wish = wire.to_lookup(request)
-        answer = self._lookups.quick if pipeline.is_quick(snapshot, wish) else self._lookups.call
-        found = await answer(lambda: pipeline.lookup(snapshot, wish, clock=clock), caller_of(context))
-        telemetry.note(index_version=found.index_version, **asdict(found.timings))
+        asked = Asked(snapshot=snapshot, wish=wish, clock=clock)
+        caller = caller_of(context)
+        if asked.quick and not self._lookups.admission.waiting:
+            found = await self._lookups.quick(lambda: self._together(asked), caller)
+        else:
+            found = await self._lookups.call(lambda: pipeline.lookup(snapshot, wish, clock=clock), caller)
+        telemetry.note(index_version=found.index_version, **vars(found.timings))
         return wire.from_found(found)
 
     async def ComposePoem(self, request: pb.ComposePoemRequest, context: Context) -> None:
@@ -67,8 +72,13 @@ class PoemService(pb_grpc.PoemServiceServicer):
         snapshot = self._catalog.current()
         wish = wire.to_composition(request, line_choices=self._line_choices)
         with self._poems.start(
-            lambda stopped: pipeline.compose(
-                snapshot, wish, line_similarity=self._line_similarity, clock=clock, stopped=stopped
+            lambda run: pipeline.compose(
+                snapshot,
+                wish,
+                line_similarity=self._line_similarity,
+                clock=clock,
+                stopped=run.stopped,
+                tell=run.tell,
             ),
             caller_of(context),
         ) as events:
@@ -103,7 +113,7 @@ def _note_finished(event: Finished) -> None:
         poet=event.poet,
         form=event.form.name,
         candidates=len(event.candidates),
-        **asdict(event.timings),
+        **vars(event.timings),
     )
     telemetry.note_texts(
         keywords=" ".join(keyword.text for keyword in event.keywords), poem="，".join(event.best.lines)

@@ -178,7 +178,7 @@ def _from_keywords(keywords: Iterable[Keyword]) -> list[poem_pb2.Keyword]:
 
 
 def _from_timings(timings: Timings) -> poem_pb2.Timings:
-    return poem_pb2.Timings(**asdict(timings))
+    return poem_pb2.Timings(**vars(timings))
 
 
 def _reason(complete: bool) -> poem_pb2.FinishReason:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fake_encoder import vector_of
-from index_builder.index import Keyword
+from index_builder.index import Keyword, KeywordIndex
 from models.batching import BatchStats
 from models.choice import LineJudge
 from models.continuous import StepStats
@@ -50,12 +50,13 @@ class FakeEncoder:
         return np.stack([vector_of(text.encode(), self.dimension) for text in texts])
 
 
-class FakeIndex:
+class FakeIndex(KeywordIndex):
     """Exact search over a dozen words."""
 
     encoder_fingerprint = FakeEncoder.fingerprint
     dimension = FakeEncoder.dimension
     kind = "flat"
+    local = True
 
     def __init__(self, version: str = "index-1", words: Sequence[str] = WORDS) -> None:
         self.version = version
@@ -63,14 +64,18 @@ class FakeIndex:
         self.count = len(words)
         self._vectors = FakeEncoder().encode_texts(words)
 
-    def nearest(self, vector: np.ndarray, k: int) -> list[Keyword]:
-        scores = self._vectors @ vector
-        return [
-            Keyword(text=self.keywords[place], score=float(scores[place]))
-            for place in np.argsort(-scores)[:k]
-        ]
+    def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        scores = np.stack([self._vectors @ vector for vector in vectors])
+        ids = np.argsort(-scores, axis=1)[:, :k]
+        return np.take_along_axis(scores, ids, axis=1), ids
 
-    def diverse(self, vector: np.ndarray, k: int) -> list[Keyword]:
+    def words(self, ids: Sequence[int]) -> list[str]:
+        return [self.keywords[place] for place in ids]
+
+    def vectors(self, ids: Sequence[int]) -> np.ndarray:
+        return self._vectors[list(ids)]
+
+    def diverse(self, vector: np.ndarray, k: int, **_: float) -> list[Keyword]:
         return self.nearest(vector, k)
 
 
@@ -113,6 +118,7 @@ class FakePoet:
         judge: LineJudge | None = None,
         constraint: Constraint | None = None,
         subject: str | None = None,
+        listener: object = None,
     ) -> Iterator[PoemToken]:
         if any("长" in keyword for keyword in keywords):
             raise PromptTooLong("keywords: too long for this poet")

@@ -18,7 +18,7 @@ HAN = "春江潮水连海平月共生秋山明故乡白日依尽黄河入流长�
 
 @dataclass(frozen=True)
 class Call:
-    """A method of PoemService, and a message for it, or bytes that may be none."""
+    """A method, and a message for it, bytes that may be none, or a list of them for a stream."""
 
     method: str
     request: Any
@@ -100,7 +100,7 @@ def _fill(place: int, value: int) -> Mutation:
 
 # Headers are where the sizes stand.
 _PLACES = st.integers(0, 64) | st.integers(0, 4096)
-_MUTATIONS = st.builds(
+MUTATIONS = st.builds(
     lambda make, place, value: make(place, value),
     st.sampled_from([_flip, _flip, _cut, _repeat, _drop, _fill]),
     _PLACES,
@@ -114,7 +114,7 @@ def damaged_pictures(draw: Any) -> bytes:
     if draw(st.integers(0, 19)) == 0:
         return draw(st.binary(max_size=200))
     data = PICTURES[draw(st.sampled_from(sorted(PICTURES)))]
-    for mutate in draw(st.lists(_MUTATIONS, max_size=8)):
+    for mutate in draw(st.lists(MUTATIONS, max_size=8)):
         data = mutate(data)
     return data
 
@@ -133,14 +133,14 @@ def _maybe(strategy: Any) -> Any:
     return st.integers(0, 4).flatmap(lambda chance: strategy if chance == 0 else st.none())
 
 
-def _message(kind: Any, **fields: Any) -> Any:
+def message(kind: Any, /, **fields: Any) -> Any:
     """Messages of a kind; fields that are None are left out."""
     return st.fixed_dictionaries(fields).map(
         lambda values: kind(**{name: value for name, value in values.items() if value is not None})
     )
 
 
-_SAMPLING = _message(
+_SAMPLING = message(
     poem_pb2.Sampling,
     temperature=_maybe(_FLOATS),
     top_p=_maybe(_FLOATS),
@@ -148,10 +148,10 @@ _SAMPLING = _message(
     min_p=_maybe(_FLOATS),
     frequency_penalty=_maybe(_FLOATS),
 )
-_FIXED = _message(
+_FIXED = message(
     rules_pb2.FixedText, line=_maybe(st.integers(-1, 8)), position=_maybe(st.integers(-1, 8)), text=_TEXTS
 )
-_RULES = _message(
+_RULES = message(
     rules_pb2.Rules,
     unregulated=_maybe(st.booleans()),
     pattern=_maybe(st.integers(0, 4) | _INT32),
@@ -175,7 +175,7 @@ def compositions(draw: Any, most_candidates: int = 17) -> Call:
     """ComposePoem, with a source of every kind but pictures."""
     source = draw(_sources(text=_TEXTS, keywords=_WORDS))
     request = draw(
-        _message(
+        message(
             pb.ComposePoemRequest,
             poet=_maybe(st.sampled_from(["t5", "gpt2", "libai"])),
             form=_maybe(_FORMS),
@@ -208,14 +208,14 @@ def _vectors(dimension: int) -> Any:
 def lookups(draw: Any, dimension: int = 16) -> Call:
     """LookupKeywords by text or vector."""
     source = draw(_sources(text=_TEXTS, vector=_vectors(dimension)))
-    request = draw(_message(pb.LookupKeywordsRequest, top_k=_maybe(_TOP_K)))
+    request = draw(message(pb.LookupKeywordsRequest, top_k=_maybe(_TOP_K)))
     if source is not None:
         request.MergeFrom(pb.LookupKeywordsRequest(**dict([source])))
     return Call("LookupKeywords", request)
 
 
 _VERSE = st.lists(st.text(st.sampled_from(HAN), max_size=8), max_size=9).map("，".join)
-checks = _message(
+checks = message(
     prosody_pb2.CheckPoemRequest, text=_VERSE | _TEXTS, rhyme_book=_maybe(st.integers(0, 4) | _INT32)
 ).map(lambda request: Call("CheckPoem", request))
 
@@ -225,7 +225,7 @@ def garbled(draw: Any) -> Call:
     """The bytes of a good request, damaged; or any bytes."""
     call = draw(st.one_of(lookups(), compositions(), checks))
     data = call.request.SerializeToString()
-    for mutate in draw(st.lists(_MUTATIONS, min_size=1, max_size=4)):
+    for mutate in draw(st.lists(MUTATIONS, min_size=1, max_size=4)):
         data = mutate(data)
     return Call(call.method, data if draw(st.booleans()) else draw(st.binary(max_size=60)))
 

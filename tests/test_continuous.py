@@ -84,6 +84,29 @@ def test_a_task_tells_what_it_takes_and_gives_its_rows_back():
     assert len(more.written[0]) == 3
 
 
+def test_a_listener_hears_each_step_and_the_iteration_gives_all_at_the_end():
+    engine, writer, heard = SandEngine(VOCABULARY), Writer(2, 5), []
+    progress = Stepper(engine.window()).submit(writer, engine.read([[1, 2, 3]] * 2), heard.append)
+    given = [ids.tolist() for ids in progress]
+    assert given == [ids.tolist() for ids in heard] == writer.written
+    assert len(progress.sequences) == 2
+
+
+def test_a_listener_that_fails_ends_its_own_task():
+    engine, good, bad = SandEngine(VOCABULARY), Writer(1, 6, seed=1), Writer(1, 6, seed=2)
+    stepper = Stepper(engine.window())
+
+    def listener(item):
+        if len(bad.written) == 3:
+            raise KeyError("deaf")
+
+    failing = stepper.submit(bad, engine.read([[4, 5]]), listener)
+    other = begin(stepper, engine, good, [6])
+    with pytest.raises(KeyError, match="deaf"):
+        list(failing)
+    assert len(list(other)) == 6
+
+
 @pytest.mark.parametrize("max_rows", [3, 1000])
 def test_what_a_row_writes_does_not_depend_on_its_neighbours(max_rows):
     rng = np.random.default_rng(0)

@@ -19,6 +19,7 @@ from models.training import import_poet as importing
 from models.training.foreign import UnsuitableCheckpoint, load_model, read_vocabulary
 from models.training.import_poet import import_poet, main
 from models.training.parity import ParityError
+from models.wishes import OFF
 
 # As the original's vocabularies: made of CCPC, so with its bar and its space; and some of BERT's tokens.
 CHARACTERS = "关键词：明月光山水花鸟春秋江湖舟楼台风雨云天人一二三"
@@ -89,7 +90,8 @@ def written(bundle, form) -> list[int]:
     poet = Poet.open(bundle)
     free = poet.constraint(form, Rules(regulated=False))
     greedy = Sampling(temperature=0.0, frequency_penalty=0.0)
-    return [t.id for t in poet.compose(KEYWORDS, form=form, sampling=greedy, seed=0, constraint=free)]
+    tokens = poet.compose(KEYWORDS, form=form, sampling=greedy, seed=0, constraint=free, bonus=OFF)
+    return [token.id for token in tokens]
 
 
 def original_t5(source: Path, form) -> list[int]:

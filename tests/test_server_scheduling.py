@@ -24,7 +24,7 @@ def test_items_arrive_before_the_next_is_made(lane):
     go = threading.Semaphore(0)
     made = []
 
-    def make(stopped):
+    def make(run):
         for number in range(3):
             assert go.acquire(timeout=5)
             made.append(number)
@@ -44,7 +44,7 @@ def test_items_arrive_before_the_next_is_made(lane):
 
 
 def test_what_the_work_raises_is_raised_after_its_items(lane):
-    def make(stopped):
+    def make(run):
         yield 1
         raise KeyError("broken")
 
@@ -61,7 +61,7 @@ def test_what_the_work_raises_is_raised_after_its_items(lane):
 def test_everything_of_one_run_happens_in_one_thread(lane):
     threads = set()
 
-    def make(stopped):
+    def make(run):
         try:
             for number in range(3):
                 threads.add(threading.get_ident())
@@ -84,10 +84,10 @@ def test_everything_of_one_run_happens_in_one_thread(lane):
 def test_leaving_waits_for_nothing_and_the_place_is_kept_until_the_thread_has_ended(lane):
     begun, go = threading.Event(), threading.Event()
 
-    def make(stopped):
+    def make(run):
         begun.set()
         assert go.wait(5)
-        assert stopped()
+        assert run.stopped()
         return
         yield
 
@@ -105,12 +105,12 @@ def test_leaving_waits_for_nothing_and_the_place_is_kept_until_the_thread_has_en
 def test_work_that_did_not_begin_is_dropped_at_once(lane):
     begun, go = threading.Event(), threading.Event()
 
-    def block(stopped):
+    def block(run):
         begun.set()
         assert go.wait(5)
         yield 1
 
-    def never(stopped):
+    def never(run):
         raise AssertionError("was begun")
         yield
 
@@ -163,7 +163,7 @@ def test_who_gives_way_hears_of_it_and_keeps_no_place():
     lane = Lane("test", workers=1, waiting=2, retry_after_ms=40)
     begun, go = threading.Event(), threading.Event()
 
-    def block(stopped):
+    def block(run):
         begun.set()
         assert go.wait(5)
         yield "done"
@@ -208,7 +208,7 @@ def test_no_error_of_one_run_harms_the_event_loop_or_the_thread(lane, error):
 def test_a_lane_that_is_aborted_tells_everybody_why(lane):
     begun, go = threading.Event(), threading.Event()
 
-    def block(stopped):
+    def block(run):
         yield "begun"
         begun.set()
         assert go.wait(5)
@@ -233,7 +233,7 @@ def test_a_lane_that_is_aborted_tells_everybody_why(lane):
 def test_silence_is_the_time_since_an_item_was_made(lane):
     go = threading.Event()
 
-    def block(stopped):
+    def block(run):
         yield 1
         assert go.wait(5)
 
@@ -254,11 +254,11 @@ def test_one_silent_run_among_others_that_go_on_counts_a_tenth():
     lane = Lane("test", workers=2, waiting=0)
     go, steps = threading.Event(), threading.Semaphore(0)
 
-    def silent(stopped):
+    def silent(run):
         assert go.wait(5)
         yield
 
-    def lively(stopped):
+    def lively(run):
         while steps.acquire(timeout=5):
             yield 1
 
@@ -284,7 +284,7 @@ def test_what_ends_leaves_no_cycle_for_the_garbage_collector(lane):
 
     kept = []
 
-    def make(stopped):
+    def make(run):
         item = Item()
         kept.append(weakref.ref(item))
         yield item

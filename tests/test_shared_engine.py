@@ -57,6 +57,20 @@ def test_poems_do_not_depend_on_each_other(poet):
     assert poet.stats.steps.failed == 0
 
 
+def test_a_listener_is_told_what_the_iterator_gives(poet):
+    """Position by position, where lines are not chosen; else nothing."""
+    wish = {"form": FORMS["wujue"], "sampling": Sampling(), "seed": 5, "candidates": 2}
+    told: list = []
+    tokens = list(poet.compose(WORDS[:2], **wish, listener=told.append))
+    assert (
+        [token for position in told for token in position] == tokens == list(poet.compose(WORDS[:2], **wish))
+    )
+    assert [len(position) for position in told] == [2] * 20
+    chosen: list = []
+    assert len(list(poet.compose(WORDS[:2], **wish, line_choices=2, listener=chosen.append))) == 40
+    assert chosen == []
+
+
 def test_prompts_read_together_are_read_as_alone(bundle):
     """Of any lengths: what is filled up differs, and nothing else."""
     engine = open_engine(bundle, threads=1)

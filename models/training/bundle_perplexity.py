@@ -22,6 +22,7 @@ import numpy as np
 
 from models.bundle import Bundle, open_bundle
 from models.engine import Decoding, open_engine
+from models.fusion import Fusion
 from models.prompt import PromptTemplate, select_keywords
 from models.prosody import FORMS, Form
 from models.sampling import log_softmax
@@ -86,9 +87,12 @@ class BundleNats:
 class Scorer:
     """A poet bundle that scores verse in place of writing it."""
 
-    def __init__(self, bundle: Bundle, *, provider: str = "cpu", threads: int = 0) -> None:
-        """Raises CorruptArtifact, ProviderUnavailable."""
+    def __init__(
+        self, bundle: Bundle, *, provider: str = "cpu", threads: int = 0, fused: bool = True
+    ) -> None:
+        """Without `fused` the model counts alone. Raises CorruptArtifact, ProviderUnavailable."""
         self.tokenizer = CharacterTokenizer.read(bundle.file("vocab.txt"))
+        self._fusion = Fusion.of(bundle, line_start=self.tokenizer.eos_id) if fused else None
         self._template = PromptTemplate.from_manifest(bundle.manifest)
         self._by_line = bundle.manifest["architecture"] == "t5"
         self._engine = open_engine(bundle, provider=provider, threads=threads)
@@ -96,12 +100,12 @@ class Scorer:
     def score(self, verses: Sequence[Verse], *, batch: int = _BATCH) -> list[Scored]:
         """The verses' scores, in their order; `batch` of one form and one length of prompt together."""
         found: dict[int, Scored] = {}
-        for places in self._groups(verses, batch):
+        for places in self.groups(verses, batch):
             scored = self._score([verses[place] for place in places])
             found |= dict(zip(places, scored, strict=True))
         return [found[place] for place in range(len(verses))]
 
-    def _groups(self, verses: Sequence[Verse], batch: int) -> Iterator[list[int]]:
+    def groups(self, verses: Sequence[Verse], batch: int = _BATCH) -> Iterator[list[int]]:
         """Places of verses that can be read together; only a T5 reads prompts of several lengths at once."""
         alike: dict[tuple[str, int], list[int]] = defaultdict(list)
         for place, verse in enumerate(verses):
@@ -112,18 +116,35 @@ class Scorer:
 
     def _score(self, verses: Sequence[Verse]) -> list[Scored]:
         form = verses[0].form
+        nats = np.empty((len(verses), form.lines, form.characters), dtype=np.float32)
+        first = np.empty(nats.shape, dtype=np.int64)
+        for line, position, logits, ids in self.predictions(verses):
+            if self._fusion is not None:
+                for row in range(len(ids)):
+                    self._fusion.fuse(logits[row], ids[row, :position])
+            nats[:, line, position] = -log_softmax(logits)[np.arange(len(ids)), ids[:, position]]
+            first[:, line, position] = logits.argmax(axis=-1)
+        return [Scored(nats=nats[row], first=first[row]) for row in range(len(verses))]
+
+    def predictions(self, verses: Sequence[Verse]) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+        """The model's own predictions of every character, the true ones before it given.
+
+        Verses are of one form; for a GPT2 their prompts are of one length. Yields line, position, logits,
+        float32 (N, V), and the ids of that whole line, int64 (N, C).
+        """
+        form = verses[0].form
         ids = np.array([[self.tokenizer.encode(line) for line in verse.lines] for verse in verses])
         decoding: Decoding | None = None
-        lines = []
         for line in range(form.lines):
             if decoding is None or self._by_line:
                 decoding = self._engine.begin([self._prompt(verse, line) for verse in verses])
-            lines.append(_read_line(decoding, ids[:, line]))
+            for position in range(form.characters):
+                if position:
+                    decoding.step(ids[:, line, position - 1 : position])
+                yield line, position, decoding.logits, ids[:, line]
             if not self._by_line and line + 1 < form.lines:
                 ends = np.full(len(verses), self.tokenizer.eos_id)
                 decoding.step(np.stack([ids[:, line, -1], ends], axis=1))
-        nats, first = (np.stack(parts, axis=1) for parts in zip(*lines, strict=True))
-        return [Scored(nats=nats[row], first=first[row]) for row in range(len(verses))]
 
     def _prompt(self, verse: Verse, line: int) -> list[int]:
         """What the poet reads before this line, as `Poet` renders it."""
@@ -135,18 +156,6 @@ class Scorer:
             lines=verse.lines[:line] if self._by_line else (),
         )
         return self.tokenizer.encode(text)
-
-
-def _read_line(decoding: Decoding, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nats and likeliest ids, both (N, C), of a line's ids (N, C); its last character is not yet read."""
-    rows = np.arange(len(ids))
-    nats, first = [], []
-    for position in range(ids.shape[1]):
-        if position:
-            decoding.step(ids[:, position - 1 : position])
-        nats.append(-log_softmax(decoding.logits)[rows, ids[:, position]])
-        first.append(decoding.logits.argmax(axis=-1))
-    return np.stack(nats, axis=1), np.stack(first, axis=1)
 
 
 def bundle_nats(

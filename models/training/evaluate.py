@@ -49,7 +49,7 @@ def evaluate(
     asked = prompts(load(corpus, "test"), sampler, forms, max(1, count // len(forms)))
     poems = write_poems(bundle, asked, Sampling(), line_choices=LINE_CHOICES, encoder=encoder)
     material = _material(corpus, sampler, encoder)
-    report = measure(bundle, verse_by_form(asked, poems), material, Sampling())
+    report = measure(bundle, verse_by_form(asked, poems), material)
     facts = {"prompts": len(asked), "split": "test"}
     return {**facts, **figures(report.rows)}, [list(poem.lines) for poem in poems]
 
@@ -175,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     material = _material(options.corpus, sampler, options.encoder)
     verse = verse_by_form(asked, poems)
-    report = measure(bundle, verse, material, sampling, threads=options.processes)
+    report = measure(bundle, verse, material, threads=options.processes)
     page = _page(bundle, options, report)
     print(page)
     if options.out:

@@ -10,8 +10,9 @@
 
 Of the first two, greedy poems written with the cache are compared, id for id, with PyTorch without one. int8
 is made from an fp32 bundle that passed, and its perplexity on held-out poems, both read through ONNX Runtime,
-may be at most 1.01 times that one's. Last, the poet is evaluated on the test split, and the figures go into
-the manifest. A bundle that fails is not written.
+may be at most 1.01 times that one's. A bundle that fails is not written. One that passed gets an n-gram model
+of the training split (`models.training.fuse_poet`); last, it is evaluated on the test split, and the figures
+go into the manifest.
 
 fp16 and fp32 bundles hold the PyTorch weights: transformers opens the folder, and `models.training.train`
 goes on from it with `--init`.
@@ -42,6 +43,7 @@ from models.training.config import PLACES, TrainingConfig
 from models.training.corpus import load
 from models.training.dataset import ExampleMaker
 from models.training.evaluate import evaluate, keyword_sampler
+from models.training.fuse_poet import fuse, told
 from models.training.parity import ParityError, check_greedy, check_perplexity
 from models.training.poet_bundle import PRECISIONS, with_facts, write_int8, write_poet
 from models.training.validation import validate
@@ -148,6 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ParityError as error:
             print(f"{options.out} is not written: {error}", file=sys.stderr)
             return 1
+        if not options.no_fusion:
+            bundle = fuse(bundle, corpus, keywords, Path(scratch) / "fused")
+            print(told(bundle))
         found = {} if options.no_evaluation else figures(bundle, model, tokenizer, corpus, keywords)
         facts = {"evaluation": found} if found else {}
         bundle = with_facts(bundle, options.out, facts)
@@ -170,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--precision", choices=PRECISIONS, default="fp16", help="how weights are stored; see above")
     add("--keywords", type=Path, default=Path("index_builder/data/keywords.tsv"))
     add("--prompts", type=int, default=200, help="held-out prompts for the parity check")
+    add("--no-fusion", action="store_true", help="leave out the n-gram model (models.training.fuse_poet)")
     add("--no-evaluation", action="store_true", help="leave out the figures of the test split")
     return parser
 

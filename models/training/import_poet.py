@@ -44,6 +44,7 @@ from models.training.foreign import (
 from models.training.keywords import read_keywords
 from models.training.parity import Asked, Parity, ParityError, check_perplexity, compare_greedy
 from models.training.poet_bundle import PRECISIONS, with_facts, write_int8, write_poet
+from models.wishes import OFF
 
 # The original's tokenizer drops the spaces between keywords. It knows quatrains, and no token for a form. Its
 # GPT2 read CCPC character by character: lines end as they do there.
@@ -179,6 +180,7 @@ def _sampled(bundle: Bundle, asked: Asked, seed: int) -> Verse:
         seed=seed,
         constraint=poet.constraint(form, Rules(regulated=False)),
         parallelism=None,
+        bonus=OFF,
     ):
         lines[token.line] += token.text
     return Verse(form=form, lines=tuple(lines), keywords=tuple(keywords))

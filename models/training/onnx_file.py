@@ -33,6 +33,24 @@ def store_as_fp16(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
+def divide_by_roots(model: onnx.ModelProto) -> None:
+    """Write x · (1 / √y) as x / √y, by which ONNX Runtime knows a norm that it makes one node of."""
+    nodes = model.graph.node
+    makers = {output: node for node in nodes for output in node.output}
+    for node in nodes:
+        of = [makers.get(name) for name in node.input]
+        for place, maker in enumerate(of):
+            if node.op_type == "Mul" and maker is not None and maker.op_type == "Reciprocal":
+                divided, root = node.input[1 - place], maker.input[0]
+                node.op_type = "Div"
+                node.input[:] = [divided, root]
+                break
+    used = {name for node in nodes for name in node.input}
+    kept = [node for node in nodes if node.op_type != "Reciprocal" or node.output[0] in used]
+    del nodes[:]
+    nodes.extend(kept)
+
+
 def drop_notes(model: onnx.ModelProto) -> None:
     """Remove the metadata that PyTorch's exporter leaves at every node: stack traces with paths of files."""
     graph = model.graph

@@ -21,6 +21,7 @@ from models.sampling import Sampling
 from models.tokenizer import CharacterTokenizer
 from models.training.bundle_perplexity import Scorer, Verse, held_out
 from models.training.corpus import load
+from models.wishes import OFF
 
 Asked = tuple[Sequence[str], Form]
 """Keywords and the form to write."""
@@ -65,7 +66,7 @@ def compare_greedy(bundle: Bundle, model: PreTrainedModel, asked: Sequence[Asked
     Where PyTorch, given what the bundle wrote before, finds each character the likeliest, it would have
     written the same. Raises ParityError where it finds another one.
     """
-    poet, reader = Poet.open(bundle), _Reader(bundle, model)
+    poet, reader = Poet.open(bundle, fused=False), _Reader(bundle, model)
     by_form: dict[str, list[Sequence[str]]] = defaultdict(list)
     for keywords, form in asked:
         by_form[form.name].append(keywords)
@@ -99,14 +100,18 @@ def check_perplexity(bundle: Bundle, exact: Bundle, verses: Sequence[Verse]) -> 
 
 def mean_nats(bundle: Bundle, verses: Sequence[Verse]) -> float:
     """Nats per character."""
-    every = torch.cat([torch.from_numpy(scored.nats).flatten() for scored in Scorer(bundle).score(verses)])
+    every = torch.cat(
+        [torch.from_numpy(scored.nats).flatten() for scored in Scorer(bundle, fused=False).score(verses)]
+    )
     return float(every.double().mean())
 
 
 def _greedy(poet: Poet, keywords: Sequence[str], form: Form) -> list[int]:
     greedy = Sampling(temperature=0.0, frequency_penalty=0.0)
     free = poet.constraint(form, Rules(regulated=False))
-    tokens = poet.compose(keywords, form=form, sampling=greedy, seed=0, constraint=free, parallelism=None)
+    tokens = poet.compose(
+        keywords, form=form, sampling=greedy, seed=0, constraint=free, parallelism=None, bonus=OFF
+    )
     return [token.id for token in tokens]
 
 

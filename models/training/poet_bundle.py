@@ -15,6 +15,7 @@ import onnx
 from transformers import PreTrainedModel
 
 from models.bundle import Bundle, write_bundle
+from models.fusion import FILE as NGRAM
 from models.prompt import PromptTemplate
 from models.tokenizer import CharacterTokenizer
 from models.training import int8
@@ -75,9 +76,11 @@ def write_int8(bundle: Bundle, out: Path) -> Bundle:
     manifest = {**bundle.manifest, "precision": {"stored": "int8", "computed": "int8"}}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / _VOCABULARY).write_bytes(files[_VOCABULARY].read_bytes())
+        kept = (_VOCABULARY, *(name for name in (NGRAM,) if name in files))
+        for name in kept:
+            (folder / name).write_bytes(files[name].read_bytes())
         write_weights(graphs.values(), folder / _INT8_WEIGHTS)
-        return _write(out, manifest, folder, (_VOCABULARY, _INT8_WEIGHTS), graphs)
+        return _write(out, manifest, folder, (*kept, _INT8_WEIGHTS), graphs)
 
 
 def with_facts(bundle: Bundle, out: Path, facts: Mapping[str, Any]) -> Bundle:

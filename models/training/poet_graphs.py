@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from models.training import onnx_file
 from models.training.onnx_modules import Gpt2Decoder, T5Decoder, T5Encoder
 
-OPSET = 18
+OPSET = 20
 _AUTO = torch.export.Dim.AUTO
 
 
@@ -78,6 +78,7 @@ def _graph(module: torch.nn.Module, arguments: dict, outputs: list[str]) -> onnx
         )
     graph = program.model_proto
     onnx_file.drop_notes(graph)
+    onnx_file.divide_by_roots(graph)
     return graph
 
 

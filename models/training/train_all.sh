@@ -18,6 +18,6 @@ export MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=4000000000 MALLO
 for arch in gpt2 t5; do
     "$PYTHON" -m models.training.train --arch "$arch" --corpus "$RUNS/corpus" \
         --keywords index_builder/data/keywords.tsv --out "$RUNS/$arch" --minutes "$MINUTES" \
-        --layers "$([ "$arch" = gpt2 ] && echo 6 || echo 4)"
+        --layers "$([ "$arch" = gpt2 ] && echo 6 || echo 4)" --optimizer muon --accumulate 2
     "$PYTHON" -m models.training.export_poet --run "$RUNS/$arch" --corpus "$RUNS/corpus" --out "models/bundles/$arch"
 done

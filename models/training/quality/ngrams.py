@@ -29,6 +29,7 @@ class _Order:
 
     Attributes:
         keys: int64 (K,), sorted.
+        counts: int64 (K,).
         discounted: float32 (K,), count less discount.
         histories: int64 (H,), sorted.
         totals: float32 (H,), the counts after a history.
@@ -36,10 +37,28 @@ class _Order:
     """
 
     keys: np.ndarray
+    counts: np.ndarray
     discounted: np.ndarray
     histories: np.ndarray
     totals: np.ndarray
     left: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lifts:
+    """By how much runs of one length make their last character likelier than it is after a shorter history.
+
+    Attributes:
+        histories: int64 (K, length − 1), the numbers of the characters before.
+        last: int64 (K,), the number of the last one.
+        counts: int64 (K,), how often the run was counted.
+        nats: float64 (K,), log p(w|h) − log γ(h) p(w|h⁻), more than 0; infinite where nothing was left over.
+    """
+
+    histories: np.ndarray
+    last: np.ndarray
+    counts: np.ndarray
+    nats: np.ndarray
 
 
 class NgramModel:
@@ -67,6 +86,42 @@ class NgramModel:
             keys = self._characters.keys(ids, length)[places - length + 1]
             probabilities[places] = _interpolate(order, keys, self._characters.base, probabilities[places])
         return np.log(probabilities[depth > 0])
+
+    def numbers(self, text: str) -> np.ndarray:
+        """int64 (T,), the numbers of characters, as in `Lifts`; all that were not learned have the same."""
+        return self._characters.encode(text)
+
+    @property
+    def line_start(self) -> int:
+        """The number that stands before a line."""
+        return self._mark
+
+    def unigrams(self, numbers: np.ndarray) -> np.ndarray:
+        """Natural logarithm, float64 (N,), of characters by themselves, given their numbers (N,)."""
+        return np.log(self._probabilities(numbers, 1))
+
+    def lifts(self, length: int) -> Lifts:
+        """Of all runs of a length from 2 that were counted."""
+        order, base = self._orders[length - 1], self._characters.base
+        history, _ = _find(order.histories, order.keys // base)
+        lower = self._probabilities(order.keys % base ** (length - 1), length - 1)
+        places = range(length - 2, -1, -1)
+        with np.errstate(divide="ignore"):
+            nats = np.log1p(order.discounted / (order.left[history] * lower))
+        return Lifts(
+            histories=np.stack([order.keys // base ** (place + 1) % base for place in places], axis=1),
+            last=order.keys % base,
+            counts=order.counts,
+            nats=nats,
+        )
+
+    def _probabilities(self, keys: np.ndarray, length: int) -> np.ndarray:
+        """float64 (N,), of the last characters of runs of a length, after the others."""
+        base = self._characters.base
+        found = np.full(len(keys), 1 / (base - 2))
+        for order in range(1, length + 1):
+            found = _interpolate(self._orders[order - 1], keys % base**order, base, found)
+        return found
 
     def perplexity(self, lines: Sequence[str]) -> float:
         """e to the mean negative log probability of a character."""
@@ -104,6 +159,7 @@ def _discounted(keys: np.ndarray, counts: np.ndarray, base: int) -> _Order:
     histories, starts = np.unique(keys // base, return_index=True)
     return _Order(
         keys=keys,
+        counts=counts,
         discounted=(counts - discounts).astype(np.float32),
         histories=histories,
         totals=np.add.reduceat(counts, starts).astype(np.float32),

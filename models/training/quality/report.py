@@ -11,7 +11,6 @@ import numpy as np
 from models.bundle import Bundle
 from models.clip import Encoder
 from models.prosody import FORMS
-from models.sampling import Sampling
 from models.training.bundle_perplexity import bundle_nats
 from models.training.corpus import Poem
 from models.training.keyword_sampler import KeywordSampler
@@ -92,15 +91,13 @@ def verse_by_form(asked: Sequence[Prompt], poems: Sequence[WrittenPoem]) -> dict
     return found
 
 
-def measure(
-    bundle: Bundle, verse: Mapping[str, Verse], material: Material, sampling: Sampling, *, threads: int = 0
-) -> Report:
+def measure(bundle: Bundle, verse: Mapping[str, Verse], material: Material, *, threads: int = 0) -> Report:
     """Measure the poet and its verse; without verse there is nothing to say."""
     if not verse:
         return Report(rows=[], spans={})
     originality = Originality(material.training)
     rows = [
-        *_of_poet(bundle, verse, material.sampler, sampling, threads),
+        *_of_poet(bundle, verse, material.sampler, threads),
         *_predictability(verse, material.training),
         *_variety(verse),
         *_keyword_use(verse, material),
@@ -112,7 +109,7 @@ def measure(
 
 
 def _of_poet(
-    bundle: Bundle, verse: Mapping[str, Verse], sampler: KeywordSampler, sampling: Sampling, threads: int
+    bundle: Bundle, verse: Mapping[str, Verse], sampler: KeywordSampler, threads: int
 ) -> Iterator[Row]:
     people = [prompt.person for own in verse.values() for prompt in own.prompts[:_ASKED]]
     nats = bundle_nats(bundle, people, sampler, threads=threads).by_form
@@ -123,7 +120,7 @@ def _of_poet(
     )
 
     def keeps_form(own: Verse) -> float:
-        return _mean(format_accuracy(bundle, own.prompts[:_ASKED], sampling, threads=threads))
+        return _mean(format_accuracy(bundle, own.prompts[:_ASKED], threads=threads))
 
     yield Row(
         name="format_accuracy_unconstrained",

@@ -1,0 +1,86 @@
+"""Lookups by vector that are answered together: one pass over the index for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from index_builder.index import Keyword, KeywordIndex
+from models.sampling import InvalidOption
+from server.catalog import Snapshot
+from server.events import Found
+from server.gathering import Gathering
+from server.pipeline import Clock, embed, lookup
+from server.request import Embedding, Lookup
+
+# Exact search compares about ten of them in a nanosecond.
+_QUICK_VALUES = 8_000_000
+_VALUES_A_TURN = 4 * _QUICK_VALUES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A lookup, with what it is answered from."""
+
+    snapshot: Snapshot
+    wish: Lookup
+    clock: Clock
+
+    @property
+    def values(self) -> int:
+        """How many values are compared for it."""
+        return self.snapshot.index.count * self.snapshot.index.dimension
+
+    @property
+    def quick(self) -> bool:
+        """Whether it is a search of well below a millisecond and nothing else."""
+        index = self.snapshot.index
+        embedding = isinstance(self.wish.source, Embedding)
+        return embedding and index.local and index.kind == "flat" and self.values <= _QUICK_VALUES
+
+
+def gathering() -> Gathering[Asked, Found]:
+    """Answers quick lookups together."""
+    return Gathering(lookup_together, cost=lambda asked: asked.values, limit=_VALUES_A_TURN)
+
+
+def lookup_together(asked: Sequence[Asked]) -> list[Found | Exception]:
+    """What each gets by `pipeline.lookup`, or what that raises."""
+    if len(asked) == 1:
+        return [_alone(asked[0])]
+    answers: list[Found | Exception | None] = [None] * len(asked)
+    alike: dict[tuple[KeywordIndex, int], list[tuple[int, np.ndarray]]] = {}
+    for place, one in enumerate(asked):
+        one.clock.lap("queue_ms")
+        try:
+            vector = embed(one.snapshot, one.wish.source)
+        except InvalidOption as error:
+            answers[place] = error
+        else:
+            alike.setdefault((one.snapshot.index, one.wish.top_k), []).append((place, vector))
+            one.clock.lap("encode_ms")
+    for (index, k), members in alike.items():
+        for (place, _), keywords in zip(members, _search(index, [v for _, v in members], k), strict=True):
+            clock = asked[place].clock
+            clock.lap("search_ms")
+            answers[place] = Found(keywords=keywords, index_version=index.version, timings=clock.timings())
+    return [answer for answer in answers if answer is not None]
+
+
+def _alone(asked: Asked) -> Found | Exception:
+    try:
+        return lookup(asked.snapshot, asked.wish, clock=asked.clock)
+    except Exception as error:
+        return error
+
+
+def _search(index: KeywordIndex, vectors: Sequence[np.ndarray], k: int) -> list[tuple[Keyword, ...]]:
+    scores, ids = index.search(np.stack(vectors), k)
+    return [
+        tuple(
+            Keyword(text=text, score=score) for text, score in zip(index.words(places), values, strict=True)
+        )
+        for places, values in zip(ids.tolist(), scores.tolist(), strict=True)
+    ]
