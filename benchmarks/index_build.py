@@ -73,7 +73,9 @@ def index_million() -> Result:
 def index_milvus() -> Result:
     """6,808 vectors of 512 dimensions in milvus-lite on the same machine, and FAISS in this process."""
     from benchmarks.clustered import Clustered
-    from index_builder.milvus import Cluster, MilvusIndex, switch, upload
+    from index_builder.milvus import MilvusIndex
+    from index_builder.milvus_cluster import Cluster
+    from index_builder.milvus_upload import switch, upload
 
     rows = Clustered().rows(6_808, part=1)
     queries = Clustered().queries(50)

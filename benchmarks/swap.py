@@ -25,6 +25,7 @@ MARKS = "甲乙丙丁戊己庚辛壬癸子"
 _ROUNDS, _PUBLISHES, _EVERY_SECONDS = 4, 10, 2.0
 _QUERIES_PER_SECOND = 6.0
 _ALLOWED = 1.3
+_SHARES = (0.5, 0.9, 0.95, 0.99)
 _PUBLISHER = """
 import os, sys
 from pathlib import Path
@@ -46,7 +47,10 @@ class Load:
     versions: set[str] = field(default_factory=set)
 
     def p99(self) -> float:
-        return sorted(self.times)[int(0.99 * (len(self.times) - 1))]
+        return self.quantile(0.99)
+
+    def quantile(self, share: float) -> float:
+        return sorted(self.times)[int(share * (len(self.times) - 1))]
 
     def __iadd__(self, other: Load) -> Load:
         self.times += other.times
@@ -141,8 +145,8 @@ async def measure(running: Running, root: Path, marks: dict[str, str]) -> Result
                 without += quiet
                 during += load
     for label, load in (("without publishes", without), ("with a publish every 2 s", during)):
-        middle = sorted(load.times)[len(load.times) // 2]
-        print(f"  {label}: {len(load.times)} replies, p50 {middle:.1f} ms, p99 {load.p99():.1f} ms; ", end="")
+        shares = ", ".join(f"p{share:.0%} {load.quantile(share):.1f}".replace("%", "") for share in _SHARES)
+        print(f"  {label}: {len(load.times)} replies, ms: {shares}; ", end="")
         print(f"{len(load.failed)} failed, {len(load.mixed)} mixed", flush=True)
     if during.failed or during.mixed or len(during.versions) < _PUBLISHES:
         raise RuntimeError(f"replies failed or mixed versions: {during.failed[:3]} {during.mixed[:3]}")

@@ -15,7 +15,8 @@ from index_builder import artifact
 from index_builder.building import build, check_list
 from index_builder.device import DeviceUnavailable
 from index_builder.embedding import InvalidEmbedding
-from index_builder.milvus import DEFAULT_ALIAS, Cluster, MilvusUnavailable, prune, switch, upload
+from index_builder.milvus_cluster import DEFAULT_ALIAS, Cluster, MilvusUnavailable
+from index_builder.milvus_upload import prune, switch, upload
 from index_builder.options import (
     add_build_options,
     add_command,
@@ -130,7 +131,10 @@ def _collect(options: argparse.Namespace) -> None:
 
 def _upload(options: argparse.Namespace) -> None:
     version = options.version or artifact.published_version(options.root)
-    cluster = Cluster(uri=options.uri, token=os.environ.get(_TOKEN, ""), alias=options.alias)
+    token = os.environ.get(_TOKEN, "")
+    if options.token_file:
+        token = options.token_file.read_text(encoding="utf-8").strip()
+    cluster = Cluster(uri=options.uri, token=token, alias=options.alias)
     manifest = artifact.read_version(options.root, version, check_files=False)
     with progress(manifest["count"], verb="uploaded") as report:
         collection = upload(options.root, version, cluster, report=report)
@@ -190,6 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add_command(commands, "milvus", _upload, "copy a version into Milvus and let the alias name it")
     command.add_argument("version", nargs="?", metavar="VERSION", help="the published one by default")
     command.add_argument("--uri", required=True, help=f"of the Milvus; the token is read from {_TOKEN}")
+    command.add_argument("--token-file", type=Path, metavar="FILE", help=f"the token, instead of {_TOKEN}")
     command.add_argument("--alias", default=DEFAULT_ALIAS, help=f"{DEFAULT_ALIAS} by default")
     command.add_argument(
         "--keep",

@@ -23,7 +23,8 @@ from index_builder.embedding import (
     TextEncoder,
 )
 from index_builder.keywords import KeywordList
-from index_builder.kinds import IndexKind, choose_kind, make_index, measure_recall, tune, with_defaults
+from index_builder.kinds import IndexKind, choose_kind, make_index, with_defaults
+from index_builder.recall import measure_recall, truths, tune
 from index_builder.workspace import work_folder
 
 __all__ = [
@@ -107,13 +108,14 @@ def build_version(
         embedder = Embedder(encoder, cache=cache, batch=batch, encode=encode)
         _embed(words.words, embedder, embedding.templates, rows, report=report, check=check)
         index = make_index(rows, chosen, weights=weights, report=check)
-        made = tune(index, chosen, rows, given=bool({"probe", "search"} & set(asked.parameters)))
+        tuning, judging = truths(rows, chosen, weights=weights)
+        made = tune(index, chosen, tuning, given=bool({"probe", "search"} & set(asked.parameters)))
         check()
         facts = {
             "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint},
             "embedding": {"batch": embedder.batch, "repeats": embedder.repeats, **_described(embedding)},
             "index": asdict(made),
-            "recall": asdict(measure_recall(index, rows, made)),
+            "recall": asdict(measure_recall(index, made, judging)),
             "source": {"name": words.source, "sha256": words.sha256},
             "dropped": dict(words.dropped),
         }

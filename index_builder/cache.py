@@ -1,12 +1,13 @@
 """Embeddings kept between builds, by encoder, template and word: ROOT/cache/FINGERPRINT.sqlite.
 
-SQLite commits whole batches: a build that is killed loses one of them. Each row has a checksum, so that an
-altered one counts as missing. The folder may be deleted at any time.
+SQLite commits what half a second brings: that is what a build that is killed loses. Each row has a checksum,
+so that an altered one counts as missing. The folder may be deleted at any time.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import numpy as np
 
 _AT_ONCE = 500  # words in one question; SQLite takes at least 999 values
 _PATIENCE_SECONDS = 60.0
+_COMMIT_SECONDS = 0.5  # a commit costs as much as encoding ten words does with a small encoder
 _TABLES = """
 CREATE TABLE IF NOT EXISTS vectors (
     template TEXT NOT NULL, word TEXT NOT NULL, checksum INTEGER NOT NULL, vector BLOB NOT NULL,
@@ -32,6 +34,8 @@ class EmbeddingCache:
         """Open or make the file. One that is no database is replaced. Raises OSError."""
         self._path = path
         self._dimension = dimension
+        self._pending: list[tuple[str, str, int, bytes]] = []
+        self._due = 0.0
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._database = self._connected()
@@ -47,6 +51,7 @@ class EmbeddingCache:
 
     def get(self, template: str, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Vectors (N, D) float32 and whether each is there, (N,) bool; rows that are not are zero."""
+        self.flush()
         rows = np.zeros((len(words), self._dimension), np.float32)
         known = np.zeros(len(words), bool)
         places = {word: place for place, word in enumerate(words)}
@@ -55,11 +60,23 @@ class EmbeddingCache:
         return rows, known
 
     def put(self, template: str, words: Sequence[str], vectors: np.ndarray) -> None:
-        """Keep (N, D) float32 vectors of N words. Raises OSError."""
+        """Keep (N, D) float32 vectors of N words, on the disk soon, or at `flush`. Raises OSError."""
         rows = [row.tobytes() for row in np.ascontiguousarray(vectors, np.float32)]
-        values = [(template, word, _checksum(word, row), row) for word, row in zip(words, rows, strict=True)]
-        with _as_os_error(self._path), self._database:
-            self._database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", values)
+        self._pending += [
+            (template, word, _checksum(word, row), row) for word, row in zip(words, rows, strict=True)
+        ]
+        if time.monotonic() >= self._due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was kept since the last time. Raises OSError."""
+        if self._pending:
+            with _as_os_error(self._path), self._database:
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", self._pending
+                )
+            self._pending.clear()
+        self._due = time.monotonic() + _COMMIT_SECONDS
 
     def fact(self, name: str) -> bytes | None:
         """A value that was kept under a name."""
@@ -69,12 +86,17 @@ class EmbeddingCache:
 
     def begin(self, **facts: bytes) -> None:
         """Forget all vectors, and keep these facts."""
+        self._pending.clear()
         with _as_os_error(self._path), self._database:
             self._database.execute("DELETE FROM vectors")
             self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", list(facts.items()))
 
     def close(self) -> None:
-        self._database.close()
+        """Raises OSError where what is left cannot be written."""
+        try:
+            self.flush()
+        finally:
+            self._database.close()
 
     def _found(self, template: str, words: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Words that are kept, with the bytes of their vectors."""

@@ -101,13 +101,17 @@ class Embedder:
         report(done)
         groups = list(_groups(missing, words, max(1, self.batch // self.repeats)))
         texts = ([template.replace(PLAIN, words[place]) for place in group] for group in groups)
-        for group, rows in zip(groups, self._encode(map(self._filled, texts)), strict=True):
-            names = [words[place] for place in group]
-            out[group] = self._checked(rows, names)
+        try:
+            for group, rows in zip(groups, self._encode(map(self._filled, texts)), strict=True):
+                names = [words[place] for place in group]
+                out[group] = self._checked(rows, names)
+                if self._cache is not None:
+                    self._cache.put(template, names, out[group])
+                done += len(group)
+                report(done)
+        finally:
             if self._cache is not None:
-                self._cache.put(template, names, out[group])
-            done += len(group)
-            report(done)
+                self._cache.flush()
 
     def _settle(self) -> None:
         """Find batches in which a word's vector does not depend on its neighbours; renew a foreign cache."""

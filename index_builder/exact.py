@@ -1,4 +1,4 @@
-"""Exact search for one query among some thousand vectors: a quick pass on small integers, then the truth.
+"""Exact search for a few queries among some thousand vectors: a quick pass on small integers, then the truth.
 
 The pass reads a quarter of the bytes and uses the processor's 8-bit products. It is exact all the same:
 with a row w = ŵ + e and a query q = q̂ + f, where ŵ and q̂ are the rounded ones,
@@ -27,7 +27,7 @@ _MOST_BYTES = 2**30  # of codes; a protocol buffer ends at twice that
 
 
 class ExactSearch:
-    """Exact top-k of (N, D) float32 rows by inner product, one query at a time; safe in many threads."""
+    """Exact top-k of (N, D) float32 rows by inner product; safe in many threads."""
 
     def __init__(self, rows: np.ndarray, *, owner: object = None) -> None:
         """`owner` is whatever keeps the memory of `rows` alive."""
@@ -51,33 +51,44 @@ class ExactSearch:
         rows = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(flat.ntotal, flat.d)
         return cls(rows, owner=flat)
 
-    def search(self, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The best k rows for a (D,) float32 query, k at most N.
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The best k rows for each of (B, D) float32 queries, k at most N.
 
-        Returns scores (1, k) float32, highest first, and ids (1, k) int64; of equal scores the smaller id.
+        Returns scores (B, k) float32, highest first, and ids (B, k) int64; of equal scores the smaller id.
+        What a query gives does not depend on those beside it, to the last bit.
         """
-        estimates, errors = self._estimate(query)
-        floor = _kth_largest(estimates - errors, k)
-        # Not >=, so that a query which overflows float32 leaves all rows in.
-        left = np.flatnonzero(~(estimates + errors < floor))
-        scores = self._rows[left] @ query
-        order = np.argsort(-scores, kind="stable")[:k]
-        return scores[np.newaxis, order], left[np.newaxis, order]
-
-    def _estimate(self, query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scores (N,) float32 of the rounded query and rows, and how far off the true ones each may be.
-
-        Both in units of a level of the query.
-        """
-        largest = max(float(query.max()), -float(query.min()), 1e-30)
-        scaled = query * np.float32(self._levels / largest)
+        scores = np.empty((len(queries), k), np.float32)
+        ids = np.empty((len(queries), k), np.int64)
+        largest = np.maximum(np.abs(queries).max(axis=1, keepdims=True), np.float32(1e-30))
+        units = np.float32(self._levels) / largest
+        scaled = queries * units
         codes = np.rint(scaled)
         numbers = (codes + np.float32(self._levels + 1)).astype(np.uint8)
-        estimates = self._products.run(None, {"u": numbers[np.newaxis]})[0][0]
         missed = scaled - codes
-        errors = self._errors * np.float32(math.sqrt(scaled @ scaled))
-        errors += np.float32(math.sqrt(missed @ missed) * self._longest)
-        return estimates, errors
+        for place, estimates in enumerate(self._products.run(None, {"u": numbers})[0]):
+            errors = self._errors * np.float32(math.sqrt(scaled[place] @ scaled[place]))
+            errors += np.float32(math.sqrt(missed[place] @ missed[place]) * self._longest)
+            unit = float(units[place, 0])
+            scores[place], ids[place] = self._best(queries[place], estimates, errors, unit, k)
+        return scores, ids
+
+    def _best(
+        self, query: np.ndarray, estimates: np.ndarray, errors: np.ndarray, unit: float, k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The best k rows by true scores. An estimate (N,) is at most its error off score · `unit`."""
+        floor = _kth_largest(estimates - errors, k)
+        highest = estimates + errors
+        # Not >=, so that a query which overflows float32 leaves all rows in.
+        left = np.flatnonzero(~(highest < floor))
+        if len(left) > 2 * k:
+            # The true scores of those that look best raise the floor: most others need no look then.
+            best = left[np.argpartition(estimates[left], -k)[-k:]]
+            floor = float((self._rows[best] @ query).min()) * unit
+            if math.isfinite(floor):
+                left = left[~(highest[left] < floor - abs(floor) * _ROUNDING)]
+        scores = self._rows[left] @ query
+        order = np.argsort(-scores, kind="stable")[:k]
+        return scores[order], left[order]
 
 
 @cache

@@ -18,6 +18,9 @@ from index_builder.exact import ExactSearch
 from index_builder.index import KeywordIndex, check_query
 from index_builder.kinds import IndexKind
 
+# Estimates of the quick pass that are held at once.
+_FEW_ESTIMATES = 2**20
+
 
 class Searcher(Protocol):
     """What is asked of a FAISS index, and of what stands in for one on a device."""
@@ -81,8 +84,8 @@ class FaissIndex(KeywordIndex):
         check_query(vectors, k, dimension=self.dimension)
         k = min(k, self.count)
         queries = np.ascontiguousarray(vectors if self.shift is None else vectors - self.shift)
-        if len(queries) == 1 and self._exact is not None:
-            return self._exact.search(queries[0], k)
+        if self._exact is not None and (len(queries) == 1 or len(queries) * self.count <= _FEW_ESTIMATES):
+            return self._exact.search(queries, k)
         # The setting belongs to the calling thread: made once elsewhere it would not reach this one.
         faiss.omp_set_num_threads(1)
         if self._rescore == 1:

@@ -19,6 +19,10 @@ class InvalidVector(ValueError):
     """A query that is not a finite float32 array of the index's dimension."""
 
 
+class IndexUnreachable(Exception):
+    """An index that is not in this process does not answer. It may do so again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Keyword:
     """A found keyword.
@@ -60,6 +64,8 @@ class KeywordIndex(ABC):
         dimension: of the vectors.
         encoder_fingerprint: of the encoder whose vectors these are.
         kind: the kind of index, e.g. `flat`.
+        local: whether it is searched in this process. Any search of one that is not may raise
+            IndexUnreachable.
     """
 
     version: str
@@ -67,6 +73,7 @@ class KeywordIndex(ABC):
     dimension: int
     encoder_fingerprint: str
     kind: str
+    local: bool = True
 
     @abstractmethod
     def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""An ONNX graph for the products of one small-integer vector with many: y = ((u - zero) · Wᵀ) · s.
+"""An ONNX graph for the products of small-integer vectors with many others: y = ((u - zero) · Wᵀ) · s.
 
 Written by hand as protocol buffer fields (onnx.proto3), because the package `onnx` is for training alone.
 """
@@ -12,7 +12,7 @@ _FLOAT, _UINT8, _INT8 = 1, 2, 3
 
 
 def product_session(codes: np.ndarray, scales: np.ndarray, *, zero: int) -> ort.InferenceSession:
-    """A session that maps `u`, (1, D) uint8, to `y`, (1, N) float32, on one thread.
+    """A session that maps `u`, (B, D) uint8, to `y`, (B, N) float32, on one thread.
 
     Args:
         codes: (N, D) int8, W.
@@ -34,14 +34,16 @@ def product_session(codes: np.ndarray, scales: np.ndarray, *, zero: int) -> ort.
             _tensor("w", _INT8, np.ascontiguousarray(codes.T)),
             _tensor("zero", _UINT8, np.array(zero, np.uint8)),
             _tensor("scales", _FLOAT, scales[np.newaxis]),
-            _bytes(11, _value("u", _UINT8, (1, dimension))),
-            _bytes(12, _value("y", _FLOAT, (1, count))),
+            _bytes(11, _value("u", _UINT8, dimension)),
+            _bytes(12, _value("y", _FLOAT, count)),
         ]
     )
     model = _number(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, b"") + _number(2, 17))
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
+    # Each number of vectors would leave a plan of memory behind.
+    options.enable_mem_pattern = False
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
@@ -55,8 +57,9 @@ def _tensor(name: str, kind: int, values: np.ndarray) -> bytes:
     return _bytes(5, sizes + _number(2, kind) + _bytes(8, name.encode()) + _bytes(9, values.tobytes()))
 
 
-def _value(name: str, kind: int, shape: tuple[int, ...]) -> bytes:
-    sizes = b"".join(_bytes(1, _number(1, size)) for size in shape)
+def _value(name: str, kind: int, width: int) -> bytes:
+    """A matrix of any number of rows."""
+    sizes = _bytes(1, _bytes(2, b"rows")) + _bytes(1, _number(1, width))
     return _bytes(1, name.encode()) + _bytes(2, _bytes(1, _number(1, kind) + _bytes(2, sizes)))
 
 

@@ -55,8 +55,9 @@ def fill(
         if values is not None:
             np.save(folder / name, np.asarray(values, np.float32))
             names.append(name)
+    # Sealing reads every file to hash it; to do so again at once would only read the same memory.
     seal_folder(folder, manifest, names)
-    return read_manifest(folder, format_version=FORMAT_VERSION)[1]
+    return read_manifest(folder, format_version=FORMAT_VERSION, check_files=False)[1]
 
 
 def read_facts(folder: Path, *, check_files: bool) -> dict[str, Any]:

@@ -41,6 +41,7 @@ async def _serve(config: Config) -> int:
     # Here, so that a wrong flag is answered before the libraries are loaded.
     from index_builder.artifact import EncoderMismatch, IndexMissing
     from index_builder.device import DeviceUnavailable
+    from index_builder.index import IndexUnreachable
     from models.bundle import CorruptArtifact
     from models.session import ProviderUnavailable
     from server.app import App
@@ -63,6 +64,7 @@ async def _serve(config: Config) -> int:
         DeviceUnavailable,
         EncoderMismatch,
         IndexMissing,
+        IndexUnreachable,
         ProviderUnavailable,
         UnusableFile,
     ) as error:

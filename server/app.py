@@ -17,7 +17,6 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from image2poem.v1 import index_admin_service_pb2_grpc, poem_service_pb2_grpc
-from index_builder.artifact import published_version
 from models.tasks import EngineStopped
 from server import telemetry, tokens, transport
 from server.admission import Draining
@@ -26,8 +25,8 @@ from server.catalog import Catalog, Snapshot
 from server.config import Config
 from server.errors import Boundary
 from server.index_admin import ADMIN_SERVICE_NAME, IndexAdminService
-from server.index_loading import load_version
 from server.index_rebuild import Rebuilder
+from server.index_source import index_source
 from server.index_watch import IndexWatch
 from server.loading import facts, load_snapshot, warm_up
 from server.observability import Observability
@@ -62,11 +61,13 @@ class App:
         self._config = config
         self._load = load or load_snapshot
         self.catalog = Catalog()
+        source = index_source(config)
         self.index = IndexWatch(
             self.catalog,
-            published=partial(published_version, config.index),
-            load=partial(load_version, config.index, device=config.provider),
-            patient=config.provider == "cpu",
+            published=source.published,
+            load=source.load,
+            patient=config.provider == "cpu" and config.milvus is None,
+            unreachable=self._index_unreachable,
         )
         self.poems = _lane("poems", config, retry_after_ms=_RETRY_POEM_MS, crash=EngineStopped)
         self.lookups = _lane("lookups", config, retry_after_ms=_RETRY_LOOKUP_MS)
@@ -113,6 +114,9 @@ class App:
         rebuilder = Rebuilder(root=config.index, encoder=config.encoder, provider=config.provider)
         service = IndexAdminService(self.catalog, self.index, rebuilder, root=config.index)
         index_admin_service_pb2_grpc.add_IndexAdminServiceServicer_to_server(service, server)
+
+    async def _index_unreachable(self, why: str) -> None:
+        await self._readiness.index_unreachable(why)
 
     async def listen(self) -> None:
         """Open the port, NOT_SERVING. Raises CannotListen, CannotObserve or UnusableFile."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from models.batching import Batching
 from server import cores, flags, production
-from server.flags import about, boolean, page, path_or_none, shown, url
+from server.flags import about, boolean, milvus, page, path_or_none, shown, url
 from server.request import MAX_LINE_CHOICES
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +38,21 @@ class Config:
     index: Path = field(
         default=_ROOT / ".image2poem" / "index",
         metadata=about("folder with the published keyword index", Path),
+    )
+    milvus: str | None = field(
+        default=None,
+        metadata=about(
+            "http://HOST:PORT of the Milvus that the index is in, instead of a folder; or none", milvus
+        ),
+    )
+    milvus_alias: str = field(
+        default="keywords", metadata=about("alias of the published collection there", str)
+    )
+    milvus_token: str = field(
+        default="", repr=False, metadata=about("USER:PASSWORD or key for it", str, secret=True)
+    )
+    milvus_token_file: Path | None = field(
+        default=None, metadata=about("file that holds the token for it, or none", path_or_none)
     )
     index_poll: float = field(
         default=2.0,
@@ -182,6 +197,10 @@ class Config:
             raise ValueError("tls_certificate, tls_key: give both or neither")
         if self.tls_client_roots and not self.tls_certificate:
             raise ValueError("tls_client_roots: needs tls_certificate and tls_key")
+        if self.milvus is not None and self.admin:
+            raise ValueError("admin: works on an index folder; publish to Milvus by `index_builder milvus`")
+        if self.milvus_token and self.milvus_token_file:
+            raise ValueError("milvus_token, milvus_token_file: give one of them")
         production.check(
             production=self.production,
             listen=self.listen,
@@ -192,8 +211,12 @@ class Config:
         )
 
     def described(self) -> dict[str, str]:
-        """Every option as text, for the log."""
-        return {option.name: shown(getattr(self, option.name)) for option in fields(self)}
+        """Every option that is no secret as text, for the log."""
+        return {
+            option.name: shown(getattr(self, option.name))
+            for option in fields(self)
+            if not option.metadata.get("secret")
+        }
 
     @property
     def poet_threads(self) -> int:

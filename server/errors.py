@@ -14,6 +14,7 @@ NotReady                               UNAVAILABLE           NOT_READY
 Draining                               UNAVAILABLE           DRAINING
 Unhealthy                              UNAVAILABLE           UNHEALTHY
 EngineStopped                          UNAVAILABLE           UNHEALTHY; another poem starts the engine anew
+IndexUnreachable                       UNAVAILABLE           UNHEALTHY; it is on another machine
 Unauthenticated                        UNAUTHENTICATED       UNAUTHENTICATED
 PermissionDenied                       PERMISSION_DENIED     PERMISSION_DENIED
 InvalidKeywordList                     INVALID_ARGUMENT      INVALID_KEYWORD_LIST
@@ -37,7 +38,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from index_builder.artifact import EncoderMismatch, IndexMissing, RecallTooLow
-from index_builder.index import InvalidVector
+from index_builder.index import IndexUnreachable, InvalidVector
 from index_builder.keywords import InvalidKeywordList
 from models.bundle import CorruptArtifact
 from models.image import InvalidImage
@@ -87,6 +88,7 @@ TABLE: dict[type[BaseException], Failure] = {
     Draining: Failure(grpc.StatusCode.UNAVAILABLE, "DRAINING"),
     Unhealthy: Failure(grpc.StatusCode.UNAVAILABLE, "UNHEALTHY"),
     EngineStopped: Failure(grpc.StatusCode.UNAVAILABLE, "UNHEALTHY"),
+    IndexUnreachable: Failure(grpc.StatusCode.UNAVAILABLE, "UNHEALTHY"),
     Unauthenticated: Failure(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
     PermissionDenied: Failure(grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
     InvalidKeywordList: Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_KEYWORD_LIST"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 T = TypeVar("T")
 _ROOT = Path(__file__).resolve().parent.parent
@@ -19,7 +20,8 @@ def about(help: str, parse: Callable[[str], Any], **more: Any) -> dict[str, Any]
     Args:
         help: a line for people.
         parse: from text to the value; raises ValueError with words for people.
-        more: `choices`; `parse_one` and `metavar` for a flag that may be repeated.
+        more: `choices`; `parse_one` and `metavar` for a flag that may be repeated; `secret` for what only
+            the environment may hold, since everyone sees a command line.
     """
     return {"help": help, "parse": parse, **more}
 
@@ -50,6 +52,17 @@ def url(text: str) -> str | None:
     return None if text == "none" else text
 
 
+def milvus(text: str) -> str | None:
+    """The address of a Milvus, or None of `none`."""
+    if text == "none":
+        return None
+    if not text.startswith(("http://", "https://")) and not text.endswith(".db"):
+        raise ValueError("must be http://HOST:PORT, https://HOST:PORT, a milvus-lite file FILE.db, or none")
+    if urlsplit(text).username is not None:
+        raise ValueError("must hold no user and password; give them as the token")
+    return text
+
+
 def parse(
     kind: Callable[..., T],
     arguments: Sequence[str],
@@ -70,6 +83,8 @@ def parse(
     )
     options: Any = fields(kind)  # type: ignore[arg-type]
     for option in options:
+        if option.metadata.get("secret"):
+            continue
         _add_flag(parser, option.name, option.default, option.metadata)
     flags = vars(parser.parse_args(arguments))
     values: dict[str, Any] = {}

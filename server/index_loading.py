@@ -12,16 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from index_builder.artifact import hold, open_version, published_version
+from index_builder.artifact import hold, open_version
 from index_builder.index import KeywordIndex
 from models.bundle import CorruptArtifact
 
 _WARM_QUERIES, _WARM_K = 8, 8
-
-
-def load_published(root: Path, *, encoder_fingerprint: str, device: str = "cpu") -> KeywordIndex:
-    """The published version. Raises as `load_version`, and IndexMissing where nothing is published."""
-    return load_version(root, published_version(root), encoder_fingerprint, device=device)
 
 
 def load_version(root: Path, version: str, encoder_fingerprint: str, *, device: str = "cpu") -> KeywordIndex:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from index_builder.keywords import InvalidKeywordList
 from models.sampling import InvalidOption
-from server import telemetry
+from server import cores, telemetry
 
 _ROOT = Path(__file__).resolve().parent.parent
 _COMMAND = (sys.executable, "-m", "server.rebuild_worker")
@@ -102,7 +102,8 @@ class Rebuilder:
             stdout=PIPE,
             stderr=PIPE,
             limit=_LINE_BYTES,
-            env={**os.environ, "PYTHONPATH": path},
+            # A build's products are large ones, and it serves nobody meanwhile.
+            env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": str(cores.available())},
         )
 
 

@@ -15,14 +15,14 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from index_builder.artifact import EncoderMismatch, IndexMissing
-from index_builder.index import KeywordIndex
+from index_builder.index import IndexUnreachable, KeywordIndex
 from models.bundle import CorruptArtifact
 from server import memory, telemetry
 from server.catalog import Catalog
@@ -34,6 +34,7 @@ _REASONS: dict[type[Exception], str] = {
     EncoderMismatch: "foreign_encoder",
     CorruptArtifact: "corrupt",
     IndexMissing: "missing",
+    IndexUnreachable: "unreachable",
     OSError: "unreadable",
 }
 
@@ -44,8 +45,8 @@ class IndexCounters:
 
     Attributes:
         swaps: times that another version took its place.
-        refusals: versions refused, by reason: `foreign_encoder`, `corrupt`, `missing`, `unreadable`,
-            `failed`.
+        refusals: versions refused, by reason: `foreign_encoder`, `corrupt`, `missing`, `unreachable`,
+            `unreadable`, `failed`.
         last_refusal: the latest one, for people; empty where there was none.
         load_seconds: what verifying, loading and warming the latest version took.
         swapped_at: when that was, in seconds since 1970; 0 where it was at the start.
@@ -78,6 +79,7 @@ class IndexWatch:
         published: Callable[[], str],
         load: Callable[[str, str], KeywordIndex],
         patient: bool = False,
+        unreachable: Callable[[str], Awaitable[object]] | None = None,
     ) -> None:
         """
         Args:
@@ -85,11 +87,15 @@ class IndexWatch:
             load: takes a version and the encoder's fingerprint and gives an index that is ready to serve.
             patient: let requests have the cores first. Not for an index that starts threads to search with:
                 they would have the loading thread's low priority.
+            unreachable: told why the index cannot be reached when a look finds so, and an empty string when
+                one finds it again.
         """
         self.counters = IndexCounters()
         self._catalog = catalog
         self._published = published
         self._load = load
+        self._unreachable = unreachable
+        self._reached = True
         self._refused = _Refused()
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -112,9 +118,11 @@ class IndexWatch:
         try:
             version = await self.in_thread(self._published)
         except Exception as error:
+            await self._note_reached(not isinstance(error, IndexUnreachable), str(error))
             if self._refused.is_due(""):
                 self._refuse("", error)
             return
+        await self._note_reached(True)
         if version == self._catalog.current().index.version:
             self._refused = _Refused()
         elif self._refused.is_due(version):
@@ -132,6 +140,11 @@ class IndexWatch:
     async def in_thread(self, function: Callable[[], T]) -> T:
         """What `function` returns; one runs at a time."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    async def _note_reached(self, reached: bool, why: str = "") -> None:
+        if reached != self._reached and self._unreachable is not None:
+            await self._unreachable("" if reached else why)
+        self._reached = reached
 
     async def _look_for_ever(self, interval: float) -> None:
         while True:

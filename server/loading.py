@@ -7,7 +7,6 @@ import warnings
 
 from PIL import Image
 
-from index_builder.artifact import IndexMissing
 from models.bundle import open_bundle
 from models.choice import LineJudge
 from models.clip import Encoder
@@ -18,7 +17,7 @@ from models.sources import KIND as SOURCES_KIND
 from models.sources import Sources
 from server.catalog import Snapshot
 from server.config import Config
-from server.index_loading import load_published
+from server.index_source import index_source, load_published
 
 # Pillow warns of damaged pictures with numbers from inside of them, and Python remembers each text.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -27,16 +26,16 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 def load_snapshot(config: Config) -> Snapshot:
     """Open bundles and the published index; every hash is checked.
 
-    Raises CorruptArtifact, IndexMissing, EncoderMismatch or ProviderUnavailable, each with a line of advice.
+    Raises CorruptArtifact, IndexMissing, IndexUnreachable, EncoderMismatch or ProviderUnavailable, each with
+    a line of advice.
     """
     bundle = open_bundle(config.encoder, kind="encoder")
     encoder = Encoder.open(
         bundle, provider=config.provider, threads=config.encoder_threads, batching=config.batching
     )
-    try:
-        index = load_published(config.index, encoder_fingerprint=encoder.fingerprint, device=config.provider)
-    except IndexMissing as error:
-        raise IndexMissing(f"{error}; {_advice(config)}") from error
+    index = load_published(
+        index_source(config), encoder_fingerprint=encoder.fingerprint, advice=_advice(config)
+    )
     poets = {
         name: Poet.open(
             open_bundle(path, kind="poet"),
@@ -78,6 +77,9 @@ def warm_up(snapshot: Snapshot) -> None:
 
 
 def _advice(config: Config) -> str:
+    """How an index gets into the folder; Milvus has its own words."""
+    if config.milvus is not None:
+        return ""
     return (
         "build one with `make index`, or with `python -m index_builder build --publish "
         f"--keywords index_builder/data/keywords.tsv --encoder {config.encoder} --out {config.index}`"

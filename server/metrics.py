@@ -24,7 +24,7 @@ from server.telemetry import Request
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _STEPS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 # Shown before they happen: the first of a series that was not there before is no increase to Prometheus.
-_REFUSALS = ("corrupt", "foreign_encoder", "missing", "unreadable", "failed")
+_REFUSALS = ("corrupt", "foreign_encoder", "missing", "unreachable", "unreadable", "failed")
 _METHODS = ("ComposePoem", "LookupKeywords")
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 

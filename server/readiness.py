@@ -30,6 +30,7 @@ class Readiness:
         self._lanes = tuple(lanes)
         self._loaded = False
         self._fault = ""
+        self._index_fault = ""
         self._draining = False
 
     async def loading(self) -> None:
@@ -57,6 +58,19 @@ class Readiness:
         else:
             telemetry.event("healthy again")
 
+    async def index_unreachable(self, why: str) -> None:
+        """The services NOT_SERVING where the index cannot be reached; undone where `why` is empty.
+
+        The server as a whole stays SERVING, for a fresh one would reach it no better; and work is taken, for
+        poems of given keywords need no index.
+        """
+        self._index_fault = why
+        await self._tell()
+        if why:
+            telemetry.log.error("index unreachable", extra={"fields": {"why": why}})
+        else:
+            telemetry.event("index reached again")
+
     async def drain(self) -> None:
         """NOT_SERVING for good; the lanes stay open until `refuse`."""
         self._draining = True
@@ -70,4 +84,5 @@ class Readiness:
     async def _tell(self) -> None:
         serving = self._loaded and not self._fault
         for name in self._names:
-            await self.servicer.set(name, _STATUS.SERVING if serving else _STATUS.NOT_SERVING)
+            well = serving and not (name and self._index_fault)
+            await self.servicer.set(name, _STATUS.SERVING if well else _STATUS.NOT_SERVING)

@@ -15,7 +15,9 @@ from index_builder.build import EmbeddingOptions, IndexKind, build_version
 from index_builder.device import Device
 from index_builder.index import InvalidVector, KeywordIndex
 from index_builder.keywords import KeywordList
-from index_builder.milvus import Cluster, MilvusIndex, switch, upload
+from index_builder.milvus import MilvusIndex
+from index_builder.milvus_cluster import Cluster
+from index_builder.milvus_upload import switch, upload
 
 ENCODER = FakeEncoder(dimension=32)
 WORDS = tuple(f"词{chr(0x4E00 + number)}" for number in range(300))

@@ -1,25 +1,21 @@
-"""Kinds of index: what is chosen, what each finds, how it is tuned, mapped and searched."""
+"""Kinds of index: what is chosen, and how each is mapped and searched."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pytest
 
 from fake_encoder import FakeEncoder
-from index_builder import artifact, kinds
+from index_builder import artifact
 from index_builder.faiss_index import FaissIndex
 from index_builder.kinds import (
     KINDS,
     IndexKind,
     choose_kind,
-    exact_scores,
     make_index,
-    measure_recall,
     set_effort,
-    tune,
     with_defaults,
 )
 
@@ -49,44 +45,6 @@ VECTORS = clustered(3000)
 )
 def test_the_kind_follows_size_and_device(count: int, device: str, kind: str) -> None:
     assert choose_kind(count, device=device).kind == kind
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_reaches_its_target(kind: str) -> None:
-    chosen = with_defaults(IndexKind(kind=kind), *VECTORS.shape)
-    index = make_index(VECTORS, chosen)
-    made = tune(index, chosen, VECTORS)
-    assert measure_recall(index, VECTORS, made).value >= 0.93
-    assert set(made.parameters) == set(chosen.parameters)
-
-
-def test_tuning_takes_the_least_effort_and_leaves_a_given_one() -> None:
-    chosen = with_defaults(IndexKind(kind="ivf_flat", parameters={"lists": 64}), *VECTORS.shape)
-    index = make_index(VECTORS, chosen)
-    efforts = [tune(index, chosen, VECTORS, target=target).parameters["probe"] for target in (0.1, 0.9, 1.0)]
-    assert efforts[0] == 1
-    assert efforts == sorted(efforts)
-    assert efforts[2] > efforts[0]
-    assert tune(index, chosen, VECTORS, given=True) == chosen
-
-
-def test_recall_counts_what_an_index_misses() -> None:
-    vectors = FakeEncoder().encode_texts([f"词{number}" for number in range(400)])
-    assert measure_recall(make_index(vectors, choose_kind(400)), vectors).value == 1.0
-    poor = make_index(np.ascontiguousarray(vectors[:200]), choose_kind(200))  # knows the first half only
-    assert 0.3 < measure_recall(poor, vectors).value < 0.7
-
-
-def test_keywords_that_tie_do_not_lower_recall() -> None:
-    vectors = np.repeat(FakeEncoder().encode_texts(["山", "水", "月"]), 20, axis=0)
-    assert measure_recall(make_index(vectors, choose_kind(60)), vectors).value == 1.0
-
-
-def test_exact_scores_do_not_depend_on_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    queries = clustered(20, seed=1)
-    whole = exact_scores(queries, VECTORS, 10)
-    monkeypatch.setattr(kinds, "_CHUNK", 7)
-    np.testing.assert_allclose(exact_scores(queries, VECTORS, 10), whole, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -149,19 +107,3 @@ def test_an_unfilled_place_of_an_approximate_index_is_left_out() -> None:
     assert found[0].text == "词3"
     assert len(found) < 3000
     assert len(index.diverse(VECTORS[3], 1000)) < 1000
-
-
-def test_tuning_scores_more_candidates_again_where_codes_are_coarse() -> None:
-    coarse = IndexKind(kind="ivf_pq", parameters={"lists": 8, "pieces": 2, "bits": 4, "rescore": 2})
-    index = make_index(VECTORS, coarse)
-    made = tune(index, coarse, VECTORS, target=0.9)
-    assert made.parameters["rescore"] in (8, 32)
-    assert measure_recall(index, VECTORS, made).value > measure_recall(index, VECTORS, coarse).value
-
-
-def test_tuning_for_what_cannot_be_reached_does_not_look_everywhere() -> None:
-    coarse = IndexKind(kind="ivf_pq", parameters={"lists": 64, "pieces": 1, "bits": 2, "rescore": 1})
-    index = make_index(VECTORS, coarse)
-    made = tune(index, coarse, VECTORS)
-    assert made.parameters["probe"] <= 64
-    assert faiss.downcast_index(index).nprobe == made.parameters["probe"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,16 @@ import pytest
 
 pytest.importorskip("milvus_lite")
 
-from index_builder import artifact, milvus
+from index_builder import artifact
 from index_builder.artifact import EncoderMismatch, IndexMissing
 from index_builder.build import IndexKind
-from index_builder.milvus import Cluster, MilvusIndex, MilvusUnavailable, collections, prune, switch, upload
+from index_builder.milvus import MilvusIndex
+from index_builder.milvus_cluster import DEFAULT_ALIAS, Cluster, MilvusUnavailable, published_version
+from index_builder.milvus_upload import collections, prune, switch, upload
 from models.bundle import CorruptArtifact
 from test_index_conformance import ENCODER, VECTORS, WORDS, build
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -39,6 +45,19 @@ def test_pruning_spares_the_published_and_the_newest(tmp_path: Path, cluster: Cl
     assert prune(cluster, keep=1) == [made[0], made[2]]
     assert collections(cluster) == [made[1], made[3]]
     assert MilvusIndex.open(cluster).nearest(VECTORS[0], 1)[0].text == WORDS[0]
+
+
+def test_collections_of_others_are_left_alone(tmp_path: Path, cluster: Cluster) -> None:
+    version = build(tmp_path)
+    others = Cluster(uri=cluster.uri, alias="keywords_of_others")
+    theirs = upload(tmp_path, version, others)
+    switch(cluster, upload(tmp_path, version, cluster))
+    assert len(collections(cluster)) == 1
+    assert prune(cluster, keep=0) == []
+    assert collections(others) == [theirs]
+    cluster.connect().alter_alias(theirs, cluster.alias)
+    with pytest.raises(CorruptArtifact, match="which is no version"):
+        published_version(cluster)
 
 
 def test_what_is_not_there_is_missing(cluster: Cluster, tmp_path: Path) -> None:
@@ -91,14 +110,30 @@ def test_approximate_kinds_are_searched_with_their_effort(
 
 
 def test_without_pymilvus_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "pymilvus", None)
     with pytest.raises(MilvusUnavailable, match="extra `milvus`"):
         cluster.connect()
 
 
 def test_an_address_without_a_milvus_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(MilvusUnavailable, match="no Milvus answers"):
-        Cluster(uri=str(tmp_path / "missing" / "folder" / "x.db")).connect()
-    assert milvus.DEFAULT_ALIAS == "keywords"
+    for uri in (str(tmp_path / "missing" / "folder" / "x.db"), "http://127.0.0.1:9"):
+        with pytest.raises(MilvusUnavailable, match="no Milvus answers"):
+            Cluster(uri=uri).connect()
+    with pytest.raises(ValueError, match="as the token"):
+        Cluster(uri="http://user:secret@milvus:19530")
+    assert DEFAULT_ALIAS == "keywords"
+
+
+def test_the_library_leaves_the_programs_logging_alone(tmp_path: Path) -> None:
+    code = (
+        "import logging, sys\n"
+        "class Handler(logging.StreamHandler):\n"
+        "    def close(self): sys.exit('closed')\n"
+        "logging.getLogger('x').addHandler(handler := Handler())\n"
+        "from index_builder.milvus_cluster import Cluster, MilvusUnavailable\n"
+        "try: Cluster(uri='http://127.0.0.1:9').connect()\n"
+        "except MilvusUnavailable: print('said once')\n"
+        "logging._handlerList.clear()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("said once\n", "")

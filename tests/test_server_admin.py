@@ -20,8 +20,8 @@ from index_builder import artifact
 from index_versions import ENCODER, MARKS, build, flip_a_bit, publish, words_of
 from models.bundle import open_bundle
 from models.clip import Encoder
-from server.index_loading import load_published
 from server.index_rebuild import Rebuilder
+from server.index_source import FolderSource, load_published
 
 TESTS = Path(__file__).resolve().parent
 WORKER = (sys.executable, str(TESTS / "fake_rebuild_worker.py"))
@@ -40,7 +40,9 @@ def server(serve, root, monkeypatch):
     monkeypatch.setattr("server.app.Rebuilder", partial(Rebuilder, command=WORKER))
 
     def load(config):
-        return replace(snapshot(), index=load_published(root, encoder_fingerprint=ENCODER.fingerprint))
+        return replace(
+            snapshot(), index=load_published(FolderSource(root=root), encoder_fingerprint=ENCODER.fingerprint)
+        )
 
     return serve(load=load, index=root, admin=True)
 
@@ -221,7 +223,7 @@ def test_the_real_worker_with_the_shipped_encoder(serve, tmp_path):
     artifact.publish(tmp_path, build(tmp_path, MARKS[0], encoder))
 
     def load(config):
-        index = load_published(tmp_path, encoder_fingerprint=encoder.fingerprint)
+        index = load_published(FolderSource(root=tmp_path), encoder_fingerprint=encoder.fingerprint)
         return replace(snapshot(), index=index, encoder=encoder)
 
     running = serve(load=load, index=tmp_path, encoder=LITE, admin=True)

@@ -14,8 +14,8 @@ from fakes import snapshot
 from image2poem.__main__ import main
 from index_builder import artifact
 from index_versions import ENCODER, MARKS, build, publish, words_of
-from server.index_loading import load_published
 from server.index_rebuild import Rebuilder
+from server.index_source import FolderSource, load_published
 
 WORKER = (sys.executable, str(Path(__file__).resolve().parent / "fake_rebuild_worker.py"))
 
@@ -32,7 +32,9 @@ def admin(serve, root, monkeypatch, capsys):
     monkeypatch.setattr("server.app.Rebuilder", partial(Rebuilder, command=WORKER))
 
     def load(config):
-        return replace(snapshot(), index=load_published(root, encoder_fingerprint=ENCODER.fingerprint))
+        return replace(
+            snapshot(), index=load_published(FolderSource(root=root), encoder_fingerprint=ENCODER.fingerprint)
+        )
 
     running = serve(load=load, index=root, admin=True)
 

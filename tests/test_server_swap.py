@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
+import subprocess
+import sys
 import threading
 import weakref
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +21,10 @@ from image2poem.v1 import poem_service_pb2 as pb
 from index_builder import artifact
 from index_versions import ENCODER, MARKS, build, flip_a_bit, publish
 from server import telemetry
-from server.index_loading import load_published
+from server.index_source import FolderSource, load_published
 from server.index_watch import IndexWatch
 
+ROOT = Path(__file__).resolve().parent.parent
 LOOKUP = pb.LookupKeywordsRequest(picture=PICTURE)
 COMPOSE = pb.ComposePoemRequest(picture=PICTURE, form=poem_pb2.FORM_QIJUE, line_choices=1)
 
@@ -28,7 +33,7 @@ def load_from(root, poets=None):
     """What the server opens its snapshot with: fakes, and the published index."""
 
     def load(config):
-        index = load_published(root, encoder_fingerprint=ENCODER.fingerprint)
+        index = load_published(FolderSource(root=root), encoder_fingerprint=ENCODER.fingerprint)
         return replace(snapshot(poets), index=index)
 
     return load
@@ -200,7 +205,7 @@ def test_a_defect_in_loading_stops_neither_service_nor_watch(serve, root):
         calls.append((version, fingerprint))
         if len(calls) == 1:
             raise MemoryError("no room")
-        return load_published(root, encoder_fingerprint=fingerprint)
+        return load_published(FolderSource(root=root), encoder_fingerprint=fingerprint)
 
     running = serve(load=load_from(root), index=root)
 
@@ -228,3 +233,14 @@ def test_a_server_that_does_not_watch_stays(serve, root):
 def test_a_watching_server_drains(watching, root):
     version = publish(root, MARKS[1])
     assert eventually(lambda: served(watching) == version)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_threads_of_numpy_spin_beside_those_of_the_models():
+    code = "import os, server, numpy as np; np.ones((512, 512)) @ np.ones((512, 512))\n"
+    code += "print(len(os.listdir('/proc/self/task')))"
+    environment = {name: value for name, value in os.environ.items() if "NUM_THREADS" not in name}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert ended.stdout == "1\n", ended.stderr
