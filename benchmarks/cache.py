@@ -15,6 +15,7 @@ from models.prompt import PromptTemplate
 from models.prosody import FORMS, Form, LengthsOnly, Rules
 from models.sampling import Sampling
 from models.tokenizer import CharacterTokenizer
+from models.wishes import OFF
 
 _KEYWORDS = ["明月", "江水", "孤舟", "白云"]
 
@@ -43,7 +44,7 @@ def _kv_cache(poet: str) -> Result:
         free = opened.constraint(form, Rules(regulated=False))
 
         def ours() -> list[int]:
-            tokens = opened.compose(_KEYWORDS, form=form, sampling=greedy, seed=0, constraint=free)
+            tokens = opened.compose(_KEYWORDS, form=form, sampling=greedy, seed=0, constraint=free, bonus=OFF)
             return [token.id for token in tokens]
 
         def theirs() -> list[int]:

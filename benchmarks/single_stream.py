@@ -52,7 +52,8 @@ class Prompts:
 
 
 def _ours(bundle: Bundle) -> Callable[[], object]:
-    poet = Poet.open(bundle, threads=_THREADS)
+    # The other side has no n-gram model.
+    poet = Poet.open(bundle, threads=_THREADS, fused=False)
     return lambda: list(poet.compose(_WORDS, form=_FORM, sampling=_SAMPLING, seed=1))
 
 

@@ -56,7 +56,7 @@ class Weights:
             poem has already.
     """
 
-    likelihood: float = 1.0
+    likelihood: float = 0.5
     keyword: float = 4.0
     parallelism: float = 5.0
     similarity: float = 10.0

@@ -33,8 +33,8 @@ class Sampling:
     Raises InvalidOption.
     """
 
-    temperature: float = 0.85
-    top_p: float = 0.95
+    temperature: float = 1.0
+    top_p: float = 0.97
     top_k: int = 0
     min_p: float = 0.0
     frequency_penalty: float = 2.0

@@ -18,8 +18,8 @@ from models.tokenizer import CharacterTokenizer
 class Bonus:
     """In nats, on the logit of a keyword's first character, and of each that follows; 0 is off."""
 
-    first: float = 2.0
-    next: float = 3.0
+    first: float = 1.0
+    next: float = 2.0
 
 
 BONUS = Bonus()

@@ -32,7 +32,7 @@ from models.training.quality.prompts import Prompt
 
 # Named in the header of every file of poems: to be renewed whenever `compose` writes in another way, so that
 # poems written the old way are not taken for its own.
-WAY = "as a server: of several lines each, by keywords and the text encoder"
+WAY = "as a server: keywords made likelier, each line of several by keywords and the text encoder"
 LINE_CHOICES = 4
 """Of how many lines each line is chosen; a server's default."""
 

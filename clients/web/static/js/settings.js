@@ -4,7 +4,7 @@ import { BOOKS, FORMS, PATTERNS } from "./words.js";
 
 // Written to the address where they are not as the page begins.
 const FIELDS = ["form", "rhyme_book", "rhyme_group", "pattern", "acrostic", "poet", "subject", "candidates", "seed", "temperature"];
-const DEFAULTS = { form: "qijue", candidates: "1", temperature: "0.85" };
+const DEFAULTS = { form: "qijue", candidates: "1", temperature: "1" };
 
 export class Settings {
   constructor() {
