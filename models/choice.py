@@ -45,7 +45,8 @@ class Trials:
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """What a line gains by what is good in it, in nats: so much likelier a line must be to make up for it.
+    """What a line gains by what is good in it, in nats: a line that lacks it makes up for it
+    by being so much likelier, divided by the weight of likelihood.
 
     Attributes:
         likelihood: by a nat of its log probability.

@@ -41,9 +41,9 @@ def test_the_likelier_of_two_lines_is_taken():
 
 
 def test_a_line_with_a_new_keyword_may_be_somewhat_less_likely():
-    wish = {"keywords": ["大江"], "likely": [-20, -23.9]}
+    wish = {"keywords": ["大江"], "likely": [-20, -27.9]}
     assert chosen("飘飘何所似", "月涌大江流", **wish) == "月涌大江流"
-    assert chosen("飘飘何所似", "月涌大江流", **wish | {"likely": [-20, -24.1]}) == "飘飘何所似"
+    assert chosen("飘飘何所似", "月涌大江流", **wish | {"likely": [-20, -28.1]}) == "飘飘何所似"
     assert chosen("飘飘何所似", "月涌大江流", before=["大江东去也"], **wish) == "飘飘何所似"
 
 
@@ -74,8 +74,8 @@ def test_faults_that_readers_see_at_once(line, before, count):
 
 
 def test_a_faulty_line_must_be_far_likelier():
-    assert chosen("宫宫草木深", "城春草木深", likely=[-20, -24]) == "城春草木深"
-    assert chosen("宫宫草木深", "城春草木深", likely=[-20, -26]) == "宫宫草木深"
+    assert chosen("宫宫草木深", "城春草木深", likely=[-20, -29]) == "城春草木深"
+    assert chosen("宫宫草木深", "城春草木深", likely=[-20, -31]) == "宫宫草木深"
 
 
 def test_the_line_that_brings_the_poem_nearest_to_the_query():
