@@ -55,7 +55,7 @@ def test_without_choice_characters_are_drawn_less_boldly(serve, running, poet):
     compose(running, line_choices=1, sampling=poem_pb2.Sampling(temperature=1.5, min_p=0.1))
     assert poet.sampling == Sampling(temperature=1.5, top_p=0.95, min_p=0.1)
     compose(serve(poets={"t5": poet}, line_choices=1))
-    assert poet.sampling.temperature == 0.7
+    assert poet.sampling.temperature == 0.85
 
 
 @pytest.mark.parametrize(("candidates", "choices"), [(1, 10), (6, 10), (7, 9), (16, 4)])
