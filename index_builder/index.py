@@ -54,6 +54,9 @@ class Neighbours:
     def keyword(self, place: int) -> Keyword:
         return Keyword(text=self.words[place], score=float(self.scores[place]))
 
+    def keywords(self) -> list[Keyword]:
+        return [self.keyword(place) for place in range(len(self.words))]
+
 
 class KeywordIndex(ABC):
     """Keywords and their vectors, immutable; every method may be called from any thread at once.
@@ -101,8 +104,12 @@ class KeywordIndex(ABC):
 
     def nearest(self, vector: np.ndarray, k: int) -> list[Keyword]:
         """The at most `k` nearest keywords of one (D,) float32 vector, best first. Raises as `search`."""
-        found = self.neighbours(vector, k)
-        return [found.keyword(place) for place in range(len(found.words))]
+        return self.neighbours(vector, k).keywords()
+
+    def nearest_each(self, vectors: np.ndarray, k: int) -> list[list[Keyword]]:
+        """As `nearest`, for each of (N, D) float32 vectors, by one search."""
+        scores, ids = self.search(vectors, k)
+        return [self._named(*row).keywords() for row in zip(scores, ids, strict=True)]
 
     def diverse(self, vector: np.ndarray, k: int, *, diversity: float = DIVERSITY) -> list[Keyword]:
         """The best keyword of one (D,) float32 vector, then near ones that say something else.
@@ -118,10 +125,14 @@ class KeywordIndex(ABC):
     def neighbours(self, vector: np.ndarray, k: int, *, with_vectors: bool = False) -> Neighbours:
         """What `search` finds for one (D,) float32 vector, with words, and their vectors where wanted."""
         scores, ids = self.search(np.asarray(vector)[np.newaxis], k)
-        filled = ids[0] >= 0
-        places = ids[0][filled].tolist()
+        return self._named(scores[0], ids[0], with_vectors=with_vectors)
+
+    def _named(self, scores: np.ndarray, ids: np.ndarray, *, with_vectors: bool = False) -> Neighbours:
+        """One row of what `search` gives, (K,) both."""
+        filled = ids >= 0
+        places = ids[filled].tolist()
         vectors = self.vectors(places) if with_vectors else np.empty((0, self.dimension), np.float32)
-        return Neighbours(scores=scores[0][filled], words=self.words(places), vectors=vectors)
+        return Neighbours(scores=scores[filled], words=self.words(places), vectors=vectors)
 
 
 def check_query(vectors: np.ndarray, k: int, *, dimension: int) -> None:

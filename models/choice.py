@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.prompt import unused_keywords
 from models.prosody import parallelism
 from models.prosody.doubling import wrongly_doubled
 
@@ -110,7 +111,7 @@ class LineJudge:
 
 def brings_keyword(trials: Trials, keywords: Sequence[str]) -> np.ndarray:
     """Which lines hold a keyword that no line before them holds: bool (N,)."""
-    unused = [word for word in keywords if not any(word in line for line in trials.before)]
+    unused = unused_keywords(keywords, trials.before)
     return np.array([any(word in line for word in unused) for line in trials.lines])
 
 

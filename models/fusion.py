@@ -15,13 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from models.bundle import Bundle
 
 FILE = "ngram.npz"
+Ids = TypeVar("Ids", int, np.ndarray)
+
 STEP = 0.05
 """Nats between two codes of a lift; the largest is 255 of them."""
 
@@ -82,8 +84,11 @@ class Fusion:
             logits[self._ids[these]] += self._nats[self._lifts[these]]
 
 
-def context_key(size: int, last: int, before: int | None = None) -> int:
-    """The number of a context of one token or of two, in a vocabulary of `size` tokens, at most 65,535."""
+def context_key(size: int, last: Ids, before: Ids | None = None) -> Ids:
+    """The number of a context of one token or of two, in a vocabulary of `size` tokens, at most 65,535.
+
+    Of many contexts, int64 (N,), where the tokens are arrays.
+    """
     return last if before is None else (before + 1) * size + last
 
 

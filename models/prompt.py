@@ -70,7 +70,7 @@ class PromptTemplate:
         """The text to tokenize. A form, rhyme or subject that is None or was not taught has no token."""
         lines = list(lines)
         if self.unused_only:
-            keywords = [keyword for keyword in keywords if not any(keyword in line for line in lines)]
+            keywords = unused_keywords(keywords, lines)
         head = self.prompt.format(
             form=self.forms.get(form.name, "") if form else "",
             rhyme=self.rhymes.get(rhyme, "") if rhyme else "",
@@ -83,6 +83,11 @@ class PromptTemplate:
 def select_keywords(keywords: Sequence[str], form: Form) -> list[str]:
     """The keywords that go into the prompt: at most one a line, as in training, the first ones."""
     return list(dict.fromkeys(keywords))[: form.lines]
+
+
+def unused_keywords(keywords: Iterable[str], lines: Sequence[str]) -> list[str]:
+    """Those that no line holds."""
+    return [keyword for keyword in keywords if not any(keyword in line for line in lines)]
 
 
 def distinct_keywords(keywords: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.prompt import unused_keywords
 from models.tokenizer import CharacterTokenizer
 
 
@@ -52,7 +53,7 @@ class Wishes:
             lines: the poem's finished lines.
             line: the beginning of the next one.
         """
-        unused = [word for word in self._words if not any(word in other for other in lines)]
+        unused = unused_keywords(self._words, lines)
         if any(word in line for word in unused):
             return
         going_on = {self._words[word][begun] for word, begun in self._begun(unused, line)}

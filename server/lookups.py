@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index_builder.index import Keyword, KeywordIndex
+from index_builder.index import KeywordIndex
 from models.sampling import InvalidOption
 from server.catalog import Snapshot
 from server.events import Found
 from server.gathering import Gathering
-from server.pipeline import Clock, embed, lookup
+from server.pipeline import Clock, embed
 from server.request import Embedding, Lookup
 
 # Exact search compares about ten of them in a nanosecond.
@@ -48,8 +48,6 @@ def gathering() -> Gathering[Asked, Found]:
 
 def lookup_together(asked: Sequence[Asked]) -> list[Found | Exception]:
     """What each gets by `pipeline.lookup`, or what that raises."""
-    if len(asked) == 1:
-        return [_alone(asked[0])]
     answers: list[Found | Exception | None] = [None] * len(asked)
     alike: dict[tuple[KeywordIndex, int], list[tuple[int, np.ndarray]]] = {}
     for place, one in enumerate(asked):
@@ -62,25 +60,11 @@ def lookup_together(asked: Sequence[Asked]) -> list[Found | Exception]:
             alike.setdefault((one.snapshot.index, one.wish.top_k), []).append((place, vector))
             one.clock.lap("encode_ms")
     for (index, k), members in alike.items():
-        for (place, _), keywords in zip(members, _search(index, [v for _, v in members], k), strict=True):
+        found = index.nearest_each(np.stack([vector for _, vector in members]), k)
+        for (place, _), keywords in zip(members, found, strict=True):
             clock = asked[place].clock
             clock.lap("search_ms")
-            answers[place] = Found(keywords=keywords, index_version=index.version, timings=clock.timings())
+            answers[place] = Found(
+                keywords=tuple(keywords), index_version=index.version, timings=clock.timings()
+            )
     return [answer for answer in answers if answer is not None]
-
-
-def _alone(asked: Asked) -> Found | Exception:
-    try:
-        return lookup(asked.snapshot, asked.wish, clock=asked.clock)
-    except Exception as error:
-        return error
-
-
-def _search(index: KeywordIndex, vectors: Sequence[np.ndarray], k: int) -> list[tuple[Keyword, ...]]:
-    scores, ids = index.search(np.stack(vectors), k)
-    return [
-        tuple(
-            Keyword(text=text, score=score) for text, score in zip(index.words(places), values, strict=True)
-        )
-        for places, values in zip(ids.tolist(), scores.tolist(), strict=True)
-    ]

@@ -19,6 +19,7 @@ import numpy as np
 
 from models.bundle import Bundle, open_bundle, sha256_of, write_bundle
 from models.fusion import FILE, Fusion
+from models.sampling import log_probabilities_of
 from models.training.bundle_perplexity import Scorer, Verse, held_out, verse_of
 from models.training.corpus import load
 from models.training.evaluate import keyword_sampler
@@ -39,9 +40,8 @@ class Powers:
     nats: float
 
 
-def measure(bundle: Bundle, arrays: Mapping[str, np.ndarray], verses: Sequence[Verse]) -> list[Powers]:
+def measure(scorer: Scorer, arrays: Mapping[str, np.ndarray], verses: Sequence[Verse]) -> list[Powers]:
     """Every pair of `POET` and `NGRAM`; the poet alone, 1 and 0, is one of them."""
-    scorer = Scorer(bundle, fused=False)
     # With powers of 0 and 1 nothing is left of the logits but the n-gram model's own.
     alone = Fusion(arrays, poet=0.0, ngram=1.0, line_start=scorer.tokenizer.eos_id)
     totals = dict.fromkeys(product(POET, NGRAM), 0.0)
@@ -53,15 +53,9 @@ def measure(bundle: Bundle, arrays: Mapping[str, np.ndarray], verses: Sequence[V
                 alone.fuse(counted[row], ids[row, :position])
             characters += len(ids)
             for poet, ngram in totals:
-                totals[poet, ngram] += _nats(poet * logits + ngram * counted, ids[:, position])
+                mixed = poet * logits + ngram * counted
+                totals[poet, ngram] -= float(log_probabilities_of(mixed, ids[:, position]).sum())
     return [Powers(poet=poet, ngram=ngram, nats=nats / characters) for (poet, ngram), nats in totals.items()]
-
-
-def _nats(logits: np.ndarray, ids: np.ndarray) -> float:
-    """Negative log likelihood of one token a row, added up, under float32 (N, V)."""
-    logits = logits - logits[np.arange(len(ids)), ids][:, None]
-    peaks = logits.max(axis=1)
-    return float((peaks + np.log(np.exp(logits - peaks[:, None]).sum(axis=1))).sum())
 
 
 def fuse(bundle: Bundle, corpus: Path, keywords: Path, out: Path) -> Bundle:
@@ -73,7 +67,7 @@ def fuse(bundle: Bundle, corpus: Path, keywords: Path, out: Path) -> Bundle:
     forms = bundle.manifest["prompt"]["forms"]
     poems = [poem for poem in load(corpus, "validation") if poem.form in forms]
     verses = [verse_of(poem, sampler) for poem in held_out(poems, per_form=_PER_FORM)]
-    found = measure(bundle, arrays, verses)
+    found = measure(scorer, arrays, verses)
     best = min(found, key=lambda powers: powers.nats)
     [before] = [powers for powers in found if (powers.poet, powers.ngram) == (1.0, 0.0)]
     stated = {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.fusion import STEP
+from models.fusion import STEP, context_key
 from models.tokenizer import CharacterTokenizer
 from models.training.quality.ngrams import Lifts, NgramModel
 
@@ -27,8 +27,9 @@ def ngram_arrays(lines: Sequence[str], tokenizer: CharacterTokenizer) -> dict[st
     characters = [token for token in tokenizer.vocabulary if len(token) == 1]
     ids = np.array([tokenizer.id_of(character) for character in characters])
     numbers = model.numbers("".join(characters))
-    unigrams = np.full(size, model.unigrams(numbers).min(), dtype=np.float32)
-    unigrams[ids] = model.unigrams(numbers)
+    single = model.unigrams(numbers)
+    unigrams = np.full(size, single.min(), dtype=np.float32)
+    unigrams[ids] = single
     token_of = _inverse(numbers, ids, unknown=int(model.numbers("\0")[0]))
     token_of[model.line_start] = tokenizer.eos_id
     found = [
@@ -62,7 +63,5 @@ def _rows(
     codes = np.rint(lifts.nats / STEP).clip(max=255).astype(np.uint8)
     kept = (histories >= 0).all(axis=1) & (last >= 0) & (lifts.counts >= least) & (codes > 0)
     histories = histories[kept]
-    keys = histories[:, -1]
-    if histories.shape[1] == 2:
-        keys = (histories[:, 0] + 1) * size + keys
-    return keys, last[kept], codes[kept]
+    before = histories[:, 0] if histories.shape[1] == 2 else None
+    return context_key(size, histories[:, -1], before), last[kept], codes[kept]

@@ -26,7 +26,10 @@ class Optimizers:
 
     def __init__(self, members: list[torch.optim.Optimizer]) -> None:
         self._members = members
-        self.param_groups = [group for member in members for group in member.param_groups]
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [group for member in self._members for group in member.param_groups]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         for member in self._members:
@@ -42,7 +45,6 @@ class Optimizers:
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
         for member, state in zip(self._members, states, strict=True):
             member.load_state_dict(state)
-        self.param_groups = [group for member in self._members for group in member.param_groups]
 
 
 def new_optimizer(
