@@ -55,7 +55,8 @@ class Neighbours:
         return Keyword(text=self.words[place], score=float(self.scores[place]))
 
     def keywords(self) -> list[Keyword]:
-        return [self.keyword(place) for place in range(len(self.words))]
+        found = zip(self.words, self.scores.tolist(), strict=True)
+        return [Keyword(text=word, score=score) for word, score in found]
 
 
 class KeywordIndex(ABC):
@@ -129,10 +130,11 @@ class KeywordIndex(ABC):
 
     def _named(self, scores: np.ndarray, ids: np.ndarray, *, with_vectors: bool = False) -> Neighbours:
         """One row of what `search` gives, (K,) both."""
-        filled = ids >= 0
-        places = ids[filled].tolist()
+        # Best first, so a gap at the end alone.
+        filled = len(ids) if ids[-1] >= 0 else int(np.count_nonzero(ids >= 0))
+        places = ids[:filled].tolist()
         vectors = self.vectors(places) if with_vectors else np.empty((0, self.dimension), np.float32)
-        return Neighbours(scores=scores[filled], words=self.words(places), vectors=vectors)
+        return Neighbours(scores=scores[:filled], words=self.words(places), vectors=vectors)
 
 
 def check_query(vectors: np.ndarray, k: int, *, dimension: int) -> None:
