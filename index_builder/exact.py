@@ -5,9 +5,9 @@ with a row w = ŵ + e and a query q = q̂ + f, where ŵ and q̂ are the rounded 
 
     |q·w − q̂·ŵ| = |q·e + f·ŵ| ≤ ‖q‖‖e‖ + ‖f‖‖ŵ‖       (Cauchy–Schwarz)
 
-so that every row whose rounded score lies further below the k-th than twice the largest such bound cannot be
-among the best k. The few that are left get their true scores. One bound for all rows leaves a few more of them
-than each row's own, and saves four passes over all.
+so that every row whose rounded score lies further below the k-th than twice the largest such bound cannot
+be among the best k. The few that are left get their true scores. One bound for all rows leaves a few more of
+them than each row's own, and saves four passes over all.
 """
 
 from __future__ import annotations
