@@ -208,9 +208,9 @@ def _full_size(folder: Path) -> Weights:
         facts={"licence": "random weights"},
         precision="fp32",
     )
-    tower = clip._source().model
+    tower = clip.source().model
     return Weights(
-        encoder=open_bundle(clip._bundle("fp32"), kind="encoder"),
+        encoder=open_bundle(clip.bundle("fp32"), kind="encoder"),
         encode=lambda pixels: image_features(tower, torch.from_numpy(pixels)),
         poets={"fp32": exact, "int8": write_int8(exact, folder / "t5-int8")},
         model=model,

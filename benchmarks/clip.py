@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import functools
 import io
-import os
 import statistics
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,11 +30,11 @@ _KEYWORDS = 6_800
 _PADDED = 52
 _SAMPLE = 40
 _BATCHES = (1, 16)
-_VOCABULARY = 21_128
+VOCABULARY = 21_128
 
 
 @functools.cache
-def _source() -> Source:
+def source() -> Source:
     """ViT-B/16 beside a BERT of twelve layers, as published but for its weights."""
     import torch
     from transformers import ChineseCLIPConfig, ChineseCLIPModel
@@ -45,10 +43,10 @@ def _source() -> Source:
 
     torch.manual_seed(0)
     config = ChineseCLIPConfig(
-        text_config={"vocab_size": _VOCABULARY}, vision_config={"patch_size": 16}, projection_dim=512
+        text_config={"vocab_size": VOCABULARY}, vision_config={"patch_size": 16}, projection_dim=512
     )
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *map(chr, range(0x4E00, 0x9FA6))]
-    tokens += [f"[unused{place}]" for place in range(_VOCABULARY - len(tokens))]
+    tokens += [f"[unused{place}]" for place in range(VOCABULARY - len(tokens))]
     return Source(
         model=ChineseCLIPModel(config).eval(),
         image={"size": 224, "mean": list(MEAN), "std": list(STD), "views": ["squash"]},
@@ -64,51 +62,40 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 
 @functools.cache
-def _bundle(precision: str) -> Path:
+def bundle(precision: str) -> Path:
     """Its bundle, exported once; the parity with PyTorch is checked and printed on the way."""
     from models.training.export_clip import write_encoder
 
-    bundle = write_encoder(_source(), Path(_folder().name) / precision, name=precision, precision=precision)
-    print(f"  parity of {precision}: {bundle.manifest['parity']}", flush=True)
-    return bundle.path
+    written = write_encoder(source(), Path(_folder().name) / precision, name=precision, precision=precision)
+    print(f"  parity of {precision}: {written.manifest['parity']}", flush=True)
+    return written.path
 
 
 @functools.cache
 def _encoder(precision: str) -> Encoder:
     from models.bundle import open_bundle
 
-    return Encoder.open(open_bundle(_bundle(precision), kind="encoder"))
+    return Encoder.open(open_bundle(bundle(precision), kind="encoder"))
 
 
 def clip_image(precision: str) -> Result:
-    """Pixels to unit vectors at batch 1 and 16, against eager PyTorch with the same weights.
-
-    A batch goes through ONNX Runtime picture by picture, one thread each, on as many cores as there are: what
-    a picture needs then stays in its core's cache. What all 16 take in one run is printed too.
-    """
+    """Pixels to unit vectors at batch 1 and 16, by `Encoder` and by eager PyTorch with the same weights."""
     import torch
 
     from models.training.chinese_clip.model import image_features
 
-    path = _bundle(precision) / "image.onnx"
-    session, single = open_session(path), open_session(path, threads=1)
-    workers = ThreadPoolExecutor(os.cpu_count())
-    model = _source().model
+    encoder = _encoder(precision)
+    model = source().model
     pixels = np.random.default_rng(0).standard_normal((max(_BATCHES), 3, 224, 224), dtype=np.float32)
 
     def ours(batch: int) -> Callable[[], object]:
-        if batch == 1:
-            return lambda: session.run(None, {"pixels": pixels[:1]})
-        return lambda: list(workers.map(lambda one: single.run(None, {"pixels": one[None]}), pixels[:batch]))
+        return lambda: encoder.encode_pixels(pixels[:batch])
 
     def theirs(batch: int) -> Callable[[], object]:
         return lambda: image_features(model, torch.from_numpy(pixels[:batch]))
 
     with torch.inference_mode():
-        result = _versus(precision, ours, theirs)
-    together = timed(lambda: session.run(None, {"pixels": pixels}), repeat=3, warm=1)
-    describe(f"ONNX Runtime {precision}, {len(pixels)} in one run", together)
-    return result
+        return _versus(precision, ours, theirs)
 
 
 def clip_text() -> Result:
@@ -117,9 +104,9 @@ def clip_text() -> Result:
 
     from models.training.chinese_clip.model import text_features
 
-    session = open_session(_bundle("int8") / "text.onnx")
-    model = _source().model
-    ids = np.random.default_rng(0).integers(4, _VOCABULARY, (max(_BATCHES), 8))
+    session = open_session(bundle("int8") / "text.onnx")
+    model = source().model
+    ids = np.random.default_rng(0).integers(4, VOCABULARY, (max(_BATCHES), 8))
     mask = np.ones_like(ids)
 
     def ours(batch: int) -> Callable[[], object]:
@@ -176,7 +163,7 @@ def _call_per_keyword() -> Callable[[], torch.Tensor]:
 
     from models.training.chinese_clip.model import text_features
 
-    model = _source().model
+    model = source().model
     ids = torch.zeros(1, _PADDED, dtype=torch.int64)
     ids[0, :5] = torch.tensor([2, 900, 1_900, 2_900, 3])
     return lambda: text_features(model, ids, (ids != 0).long())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -99,7 +102,11 @@ class Encoder:
         image: ort.InferenceSession,
         text: ort.InferenceSession,
         batching: Batching | None = None,
+        single: Callable[[], ort.InferenceSession] | None = None,
+        workers: int = 1,
     ) -> None:
+        """Where one call brings several pictures, `workers` threads share what `single` opens: the image
+        tower with one thread a run."""
         self.name = bundle.name
         self.fingerprint = bundle.fingerprint
         self.dimension = int(bundle.manifest["dimension"])
@@ -108,6 +115,8 @@ class Encoder:
         self._tokenizer = tokenizer
         self._image = image
         self._text = text
+        self._open_single = single
+        self._workers = workers
         limits = batching or Batching()
         self._pictures = Batcher(
             self._run_pictures,
@@ -129,20 +138,30 @@ class Encoder:
             spec = ImageSpec.from_manifest(bundle.manifest["image"])
         except (LookupError, TypeError, ValueError) as error:
             raise CorruptArtifact(f"{bundle.path}: not an encoder's manifest: {error!r}") from error
+        pictures = bundle.file("image.onnx")
+        workers = (threads or _cores()) if provider == "cpu" else 1
         return cls(
             bundle,
             spec=spec,
             tokenizer=tokenizer,
-            image=open_session(bundle.file("image.onnx"), provider=provider, threads=threads),
+            image=open_session(pictures, provider=provider, threads=threads),
             text=open_session(bundle.file("text.onnx"), provider=provider, threads=threads),
             batching=batching,
+            single=partial(open_session, pictures, threads=1) if workers > 1 else None,
+            workers=workers,
         )
 
     def encode_pictures(self, pictures: Sequence[bytes]) -> np.ndarray:
-        """float32 (N, D), unit rows, of picture files. Raises InvalidImage."""
-        at_once = _PICTURES_AT_ONCE[self.providers[0]]
-        batches = [self._encode_pictures(batch) for batch in _batches(pictures, at_once)]
-        return np.concatenate(batches) if batches else np.empty((0, self.dimension), np.float32)
+        """float32 (N, D), unit rows, of picture files. Raises InvalidImage.
+
+        Several at once are encoded side by side on a CPU, one thread each: a picture's activations then stay
+        in the cache of its core. The first such call opens the image tower a second time.
+        """
+        return self._encode(pictures, self._decode)
+
+    def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """The same of pixels that `to_pixels` made, float32 (N, 3, V · size, size)."""
+        return self._encode(list(pixels), np.asarray)
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """float32 (N, D), unit rows, of any texts; unknown characters count for nothing beside known ones."""
@@ -153,10 +172,23 @@ class Encoder:
         beats = (self._pictures.heartbeat(), self._texts.heartbeat())
         return max(beats, key=lambda beat: beat.seconds)
 
-    def _encode_pictures(self, pictures: Sequence[bytes]) -> np.ndarray:
+    def _encode(self, pictures: Sequence[Any], pixels: Callable[[Any], np.ndarray]) -> np.ndarray:
         # Each caller decodes its own, in its own thread: a broken file concerns nobody else.
-        images = (decode_image(picture, draft=self._spec.size) for picture in pictures)
-        return self._pictures([to_pixels(image, self._spec) for image in images])
+        if len(pictures) > 1 and self._workers > 1:
+            run = self._single.run
+            with ThreadPoolExecutor(min(self._workers, len(pictures))) as pool:
+                batches = list(pool.map(lambda one: run(None, {"pixels": pixels(one)[None]})[0], pictures))
+        else:
+            at_once = _PICTURES_AT_ONCE[self.providers[0]]
+            batches = [self._pictures([*map(pixels, some)]) for some in _batches(pictures, at_once)]
+        return np.concatenate(batches) if batches else np.empty((0, self.dimension), np.float32)
+
+    def _decode(self, picture: bytes) -> np.ndarray:
+        return to_pixels(decode_image(picture, draft=self._spec.size), self._spec)
+
+    @cached_property
+    def _single(self) -> ort.InferenceSession:
+        return self._open_single() if self._open_single else self._image
 
     def _run_pictures(self, requests: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
         pixels = [picture for request in requests for picture in request]
@@ -182,6 +214,11 @@ class Encoder:
 def _apart(vectors: np.ndarray, requests: Sequence[Sequence[Any]]) -> list[np.ndarray]:
     """To each request its own rows."""
     return np.split(vectors, np.cumsum([len(request) for request in requests])[:-1])
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _padded(row: Sequence[int]) -> int:

@@ -1,8 +1,8 @@
 """Near neighbours that do not all say one thing: first what else is there, then more words for it.
 
 The first step names things: by falling score, each word that is unlike those taken, as long as it scores
-well. The second fills up by maximal marginal relevance (Carbonell and Goldstein 1998, SIGIR): one after the
-other, what is relevant and unlike what was taken.
+well, for half of the places. The second fills up by maximal marginal relevance (Carbonell and Goldstein 1998,
+SIGIR): one after the other, what is relevant and unlike what was taken.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ DIVERSITY = 0.4
 POOL = 32
 _FILL_POOL = 4
 # Measured with the encoder `lite`: from this cosine on two words name one thing, and from this score on a
-# word's thing is more often in the picture than not. Where all words are more alike than that (Chinese-CLIP),
-# there is one thing, and the second step does the work.
+# word for another thing is about as often right as the word that it displaces. Where all words are more alike
+# than that (Chinese-CLIP), there is one thing, and the second step does the work.
 _ALIKE = 0.45
-_SEEN = 0.16
+_SEEN = 0.24
 # The weight of unlikeness against relevance in the second step, at a diversity of 1.
 _UNLIKENESS = 0.4
 
@@ -30,7 +30,8 @@ def spread(scores: np.ndarray, vectors: np.ndarray, k: int, *, diversity: float 
         scores: (N,) float32, best first; relevance is their share of the best.
         vectors: (N, D) float32, unit rows.
         k: how many to choose; more than N means all.
-        diversity: 0 to 1; another thing is taken where its share of the best is 1 - diversity or more.
+        diversity: 0 to 1; another thing is taken where its share of the best is 1 - diversity or more, up to
+            k / 2 things beside the first.
 
     Returns their places, in the order of choice. Ties go to the better score. Raises ValueError for a
     diversity outside 0 to 1.
@@ -42,7 +43,7 @@ def spread(scores: np.ndarray, vectors: np.ndarray, k: int, *, diversity: float 
     chosen: list[int] = []
     if diversity:
         named = int(np.count_nonzero((relevance >= 1 - diversity) & (scores >= _SEEN)))
-        chosen = _things(vectors[:named], count)
+        chosen = _things(vectors[:named], min(count, 1 + k // 2))
     near = max(_FILL_POOL * k, max(chosen, default=0) + 1)
     return _fill(chosen, relevance[:near], vectors[:near], count, weight=_UNLIKENESS * diversity)
 

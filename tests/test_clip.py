@@ -121,6 +121,17 @@ def test_pictures_have_unit_vectors_in_any_batch(encoder: Encoder) -> None:
     assert np.allclose(together, alone, atol=1e-4)
 
 
+def test_several_pictures_side_by_side(bundle: Bundle, encoder: Encoder) -> None:
+    """With more threads than one a call's pictures go one thread each, and keep their order."""
+    beside = Encoder.open(bundle, threads=2)
+    pictures = [picture(colour) for colour in ("navy", "green", "red")]
+    together = beside.encode_pictures(pictures)
+    assert np.allclose(together, encoder.encode_pictures(pictures), atol=1e-4)
+    assert beside.stats["picture"].runs == 0
+    with pytest.raises(InvalidImage):
+        beside.encode_pictures([pictures[0], b"not a picture"])
+
+
 def test_nothing_gives_nothing(encoder: Encoder) -> None:
     assert encoder.encode_texts([]).shape == encoder.encode_pictures([]).shape == (0, encoder.dimension)
 

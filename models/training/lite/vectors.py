@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
+from threadpoolctl import threadpool_limits
 
 from models.prosody.rhythm import words
 
@@ -153,7 +154,9 @@ def _positive_information(together: sp.csr_matrix) -> sp.csr_matrix:
 def _factor(information: sp.csr_matrix, dimension: int, seed: int) -> np.ndarray:
     """float32 (V, dimension): left singular vectors times a power of the singular values, signs fixed."""
     start = np.random.default_rng(seed).standard_normal(information.shape[0])
-    left, singular, _ = svds(information, k=dimension, v0=start)
+    # The order of a sum, and so its rounding, depends on how many threads share it.
+    with threadpool_limits(1):
+        left, singular, _ = svds(information, k=dimension, v0=start)
     order = np.argsort(-singular)
     left, singular = left[:, order], singular[order]
     largest = np.abs(left).argmax(axis=0)
