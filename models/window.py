@@ -76,7 +76,10 @@ class Window:
         if -1 in before:
             kept = Sequences(member.sequences.rows, lengths, member.sequences.caches, {}, ((),) * len(before))
         else:
-            kept = Sequences(np.array(before), lengths, self._present, {}, ((),) * len(before))
+            # Its own places alone: else whoever goes on with it would hold the caches of the whole batch.
+            own = np.s_[before, :, -int(lengths.max()) :]
+            caches = {name: value[own] for name, value in self._present.items()}
+            kept = Sequences(np.arange(len(before)), lengths, caches, {}, ((),) * len(before))
         for row in sorted(member.rows.tolist(), reverse=True):
             self._move(len(self) - 1, row)
         return kept

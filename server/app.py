@@ -11,10 +11,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from image2poem.v1 import index_admin_service_pb2_grpc, poem_service_pb2_grpc
 from models.tasks import EngineStopped
@@ -24,6 +25,7 @@ from server.auth import Gate
 from server.catalog import Catalog, Snapshot
 from server.config import Config
 from server.errors import Boundary
+from server.handlers import Methods
 from server.index_admin import ADMIN_SERVICE_NAME, IndexAdminService
 from server.index_rebuild import Rebuilder
 from server.index_source import index_source
@@ -79,8 +81,7 @@ class App:
         self.address = ""
 
     def _assemble(self) -> grpc.aio.Server:
-        interceptors = [Observation(self.observability.observers), Boundary(), *self._gates()]
-        server = transport.new_server(self._config, interceptors)
+        methods = Methods([Observation(self.observability.observers), Boundary()], self._gate())
         service = PoemService(
             self.catalog,
             poems=self.poems,
@@ -90,10 +91,13 @@ class App:
             line_choices=self._config.line_choices,
             line_similarity=self._config.line_similarity,
         )
-        poem_service_pb2_grpc.add_PoemServiceServicer_to_server(service, server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._readiness.servicer, server)
+        poem_service_pb2_grpc.add_PoemServiceServicer_to_server(service, methods)
+        # Its types want a whole server; the function calls what `Methods` has.
+        health_pb2_grpc.add_HealthServicer_to_server(
+            self._readiness.servicer, cast("grpc.aio.Server", methods)
+        )
         if self._config.admin:
-            self._add_admin(server)
+            self._add_admin(methods)
         if self._config.reflection:
             names = (
                 SERVICE_NAME,
@@ -101,19 +105,20 @@ class App:
                 health.SERVICE_NAME,
                 reflection.SERVICE_NAME,
             )
-            reflection.enable_server_reflection(names, server)
-        return server
+            servicer = reflection.aio.ReflectionServicer(names)
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, methods)
+        return transport.new_server(self._config, methods)
 
-    def _gates(self) -> list[Gate]:
+    def _gate(self) -> Gate | None:
         if self._config.tokens is None:
-            return []
-        return [Gate(Reloaded([self._config.tokens], partial(tokens.read, self._config.tokens)))]
+            return None
+        return Gate(Reloaded([self._config.tokens], partial(tokens.read, self._config.tokens)))
 
-    def _add_admin(self, server: grpc.aio.Server) -> None:
+    def _add_admin(self, methods: Methods) -> None:
         config = self._config
         rebuilder = Rebuilder(root=config.index, encoder=config.encoder, provider=config.provider)
         service = IndexAdminService(self.catalog, self.index, rebuilder, root=config.index)
-        index_admin_service_pb2_grpc.add_IndexAdminServiceServicer_to_server(service, server)
+        index_admin_service_pb2_grpc.add_IndexAdminServiceServicer_to_server(service, methods)
 
     async def _index_unreachable(self, why: str) -> None:
         await self._readiness.index_unreachable(why)

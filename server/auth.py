@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import grpc
-import grpc.aio
 
-from server import telemetry
 from server.callers import identity
 from server.errors import PermissionDenied, Unauthenticated, guarded
-from server.handlers import Behaviour, changed
 from server.reloading import Reloaded
 from server.tokens import Grant, Tokens
 
@@ -21,31 +18,25 @@ _SCOPES = {"image2poem.v1.PoemService": "compose"}
 _STRICTEST = "admin"
 
 
-class Gate(grpc.aio.ServerInterceptor):
+class Gate:
     """Lets calls pass that come with a token of the right scope; health is open to all."""
 
     def __init__(self, tokens: Reloaded[Tokens]) -> None:
         self._tokens = tokens
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        handler = await continuation(handler_call_details)
-        service = handler_call_details.method.removeprefix("/").rpartition("/")[0]
-        if handler is None or service in _OPEN:
-            return handler
+    def refusal(self, service: str, metadata: Sequence[tuple[str, str | bytes]]) -> Any:
+        if service in _OPEN:
+            return None
         try:
-            grant = self._grant(handler_call_details.invocation_metadata or ())
+            grant = self._grant(metadata)
             scope = _SCOPES.get(service, _STRICTEST)
             if scope not in grant.scopes:
                 raise PermissionDenied(f"the token {grant.name} has not the scope {scope}")
         except (Unauthenticated, PermissionDenied) as error:
             return _refusing(error)
-        if not service.startswith("image2poem."):
-            return handler
-        return changed(handler, lambda behaviour: _named(grant.name, behaviour))
+        # Each call is a task with a context of its own: nothing to set back.
+        identity.set(grant.name)
+        return None
 
     def _grant(self, metadata: Iterable[tuple[str, str | bytes]]) -> Grant:
         """Raises Unauthenticated."""
@@ -57,16 +48,6 @@ class Gate(grpc.aio.ServerInterceptor):
         if scheme.lower() != "bearer" or grant is None:
             raise Unauthenticated("the token is not known here")
         return grant
-
-
-def _named(name: str, behaviour: Behaviour) -> Behaviour:
-    async def named(request: Any, context: Any) -> Any:
-        # Each call is a task with a context of its own: nothing to set back.
-        identity.set(f"token {name}")
-        telemetry.note(token=name)
-        return await behaviour(request, context)
-
-    return named
 
 
 def _refusing(error: Exception) -> Any:

@@ -20,8 +20,9 @@ def caller_of(context: Any) -> Caller:
     are one host: give them tokens.
     """
     remaining = context.time_remaining()
+    token = identity.get()
     return Caller(
-        name=identity.get() or _common_name(context) or _host(context.peer()),
+        name=f"token {token}" if token else _common_name(context) or _host(context.peer()),
         deadline=math.inf if remaining is None else time.monotonic() + remaining,
     )
 

@@ -29,7 +29,7 @@ anything else                          INTERNAL              INTERNAL, fixed tex
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -112,16 +112,11 @@ def failure_of(error: BaseException) -> Failure:
     return INTERNAL
 
 
-class Boundary(grpc.aio.ServerInterceptor):
-    """Wraps every method of this package's services and maps what it raises, unary or mid-stream."""
+class Boundary:
+    """Around every method of this package's services: maps what it raises, unary or mid-stream."""
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith("/image2poem."):
+    def around(self, service: str, method: str, handler: Any) -> Any:
+        if not service.startswith("image2poem."):
             return handler
         return changed(handler, guarded, read=_reader(handler))
 

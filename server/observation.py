@@ -1,4 +1,4 @@
-"""The outermost interceptor: gives every call its id, and tells log, metrics and traces how it went.
+"""The outermost layer: gives every call its id, and tells log, metrics and traces how it went.
 
 A caller may choose the id by the metadata `x-request-id`. It comes back in the trailing metadata. Initial
 metadata would have to go out before the first message, and a call whose headers have arrived is one that a
@@ -8,13 +8,14 @@ client's channel no longer repeats on another server.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
 import grpc.aio
 
 from server import telemetry
+from server.callers import identity
 from server.handlers import Behaviour, changed
 from server.telemetry import Observer, Request
 
@@ -26,21 +27,15 @@ _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class Observation(grpc.aio.ServerInterceptor):
-    """Wraps every method of this package's services; health and reflection are left alone."""
+class Observation:
+    """Around every method of this package's services; health and reflection are left alone."""
 
     def __init__(self, observers: Sequence[Observer] = ()) -> None:
         """`observers` are told of every call, in their order; more may come until the server starts."""
         self._observers = observers
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        handler = await continuation(handler_call_details)
-        service, _, method = handler_call_details.method.removeprefix("/").rpartition("/")
-        if handler is None or not service.startswith(_PACKAGE):
+    def around(self, service: str, method: str, handler: Any) -> Any:
+        if not service.startswith(_PACKAGE):
             return handler
 
         def observed(behaviour: Behaviour) -> Behaviour:
@@ -57,6 +52,8 @@ class Observation(grpc.aio.ServerInterceptor):
             context.set_trailing_metadata(((REQUEST_ID_KEY, request.id),))
             seen: Any = _Stream(context, request, self._observers) if streams else context
             with telemetry.request(request):
+                if name := identity.get():
+                    request.notes["token"] = name
                 for observer in self._observers:
                     observer.began(request, metadata)
                 try:

@@ -24,6 +24,9 @@ from server.events import Event, Finished, Found, Line, Retrieved, Timings
 from server.ranking import Draft, rank
 from server.request import Composition, Embedding, Lookup, Picture, Text, Words
 
+# Exact search compares about ten of them in a nanosecond.
+_QUICK_VALUES = 8_000_000
+
 
 class Clock:
     """Times the stages of one request, from its arrival, which is now, on.
@@ -52,6 +55,13 @@ class Clock:
     def timings(self) -> Timings:
         self.since_arrival("total_ms")
         return Timings(**self._stages)
+
+
+def is_quick(snapshot: Snapshot, wish: Lookup) -> bool:
+    """Whether a lookup is a search of well below a millisecond and nothing else."""
+    index = snapshot.index
+    small = index.local and index.kind == "flat" and index.count * index.dimension <= _QUICK_VALUES
+    return small and isinstance(wish.source, Embedding)
 
 
 def lookup(snapshot: Snapshot, wish: Lookup, *, clock: Clock | None = None) -> Found:

@@ -12,7 +12,7 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
@@ -181,21 +181,17 @@ class Lane:
             [result] = [item async for item in run]
             return result
 
-    async def quick(self, answer: Callable[[], Awaitable[T]], caller: Caller | None = None) -> T:
-        """Return what `answer` returns, for work well below a millisecond where nobody waits.
+    def quick(self, function: Callable[[], T], caller: Caller | None = None) -> T:
+        """Return what `function` returns, for work well below a millisecond where nobody waits.
 
-        It is done on the event loop, for a change of threads would take longer. It is refused like any other,
-        but takes its place for no time.
+        It is done here and now, for a change of threads would take longer. It is refused like any other, but
+        takes its place for no time.
         """
         # It waits for nobody, so that no deadline can pass before it begins.
         ticket = Ticket(Caller(caller.name if caller else ""))
         self.admission.enter(ticket)
         self.admission.leave(ticket)
-        self._unread += 1
-        try:
-            return await answer()
-        finally:
-            self._unread -= 1
+        return function()
 
     def drop(self, run: Run) -> None:
         """Forget a run that has not begun; one that has keeps its place to its end. Once for each run."""

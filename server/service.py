@@ -13,8 +13,7 @@ from models.prosody.checker import check
 from server import check_wire, pipeline, telemetry, wire
 from server.callers import caller_of
 from server.catalog import Catalog
-from server.events import Finished
-from server.lookups import Asked, gathering
+from server.events import Finished, Found
 from server.scheduling import Lane
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["PoemService"].full_name
@@ -48,7 +47,6 @@ class PoemService(pb_grpc.PoemServiceServicer):
         self._max_message_bytes = max_message_bytes
         self._line_choices = line_choices
         self._line_similarity = line_similarity
-        self._together = gathering()
 
     async def LookupKeywords(
         self, request: pb.LookupKeywordsRequest, context: Context
@@ -57,12 +55,15 @@ class PoemService(pb_grpc.PoemServiceServicer):
         telemetry.watch(clock)
         snapshot = self._catalog.current()
         wish = wire.to_lookup(request)
-        asked = Asked(snapshot=snapshot, wish=wish, clock=clock)
         caller = caller_of(context)
-        if asked.quick and not self._lookups.admission.waiting:
-            found = await self._lookups.quick(lambda: self._together(asked), caller)
+
+        def look_up() -> Found:
+            return pipeline.lookup(snapshot, wish, clock=clock)
+
+        if pipeline.is_quick(snapshot, wish) and not self._lookups.admission.waiting:
+            found = self._lookups.quick(look_up, caller)
         else:
-            found = await self._lookups.call(lambda: pipeline.lookup(snapshot, wish, clock=clock), caller)
+            found = await self._lookups.call(look_up, caller)
         telemetry.note(index_version=found.index_version, **vars(found.timings))
         return wire.from_found(found)
 

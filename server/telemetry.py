@@ -21,8 +21,8 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any, Protocol, TextIO
-from uuid import uuid4
 
 log = logging.getLogger("image2poem.server")
 
@@ -62,7 +62,7 @@ class Request:
 
     method: str
     service: str = ""
-    id: str = field(default_factory=lambda: uuid4().hex)
+    id: str = field(default_factory=lambda: token_hex(16))
     code: str = "UNKNOWN"
     began: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
@@ -93,7 +93,7 @@ _current: ContextVar[Request | None] = ContextVar("request", default=None)
 
 def id_from(given: str | None) -> str:
     """The caller's id where it can be used as it is, else a new one."""
-    return given if given and _GOOD_ID.fullmatch(given) else uuid4().hex
+    return given if given and _GOOD_ID.fullmatch(given) else token_hex(16)
 
 
 def configure(
@@ -118,13 +118,14 @@ def request(current: Request) -> Iterator[None]:
     try:
         yield
     finally:
-        fields = {
-            "method": current.method,
-            **current.notes,
-            "code": current.code,
-            "duration_ms": current.seconds * 1000,
-        }
-        log.info("request", extra={"fields": fields, "texts": current.texts})
+        if log.isEnabledFor(logging.INFO):
+            fields = {
+                "method": current.method,
+                **current.notes,
+                "code": current.code,
+                "duration_ms": current.seconds * 1000,
+            }
+            log.info("request", extra={"fields": fields, "texts": current.texts})
         _current.reset(token)
 
 

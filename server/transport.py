@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import grpc.aio
 
 from server import tls
 from server.config import Config
+from server.handlers import Methods
 
 # A client that has vanished without a word is noticed within both together, and its places are free.
 _PING_AFTER_MS, _PONG_WITHIN_MS = 60_000, 20_000
@@ -22,9 +22,9 @@ class CannotListen(Exception):
     """The address is taken, or not ours."""
 
 
-def new_server(config: Config, interceptors: Sequence[grpc.aio.ServerInterceptor]) -> grpc.aio.Server:
-    """A server with no services and no port."""
-    return grpc.aio.server(interceptors=list(interceptors), options=options(config))
+def new_server(config: Config, methods: Methods) -> grpc.aio.Server:
+    """A server of these methods, and of those that they are given until it starts, with no port."""
+    return grpc.aio.server(handlers=[methods], options=options(config))
 
 
 def open_port(server: grpc.aio.Server, config: Config) -> str:

@@ -77,6 +77,8 @@ def test_a_task_tells_what_it_takes_and_gives_its_rows_back():
     assert len(progress.sequences) == 2
     # Three tokens of the prompt, three of the four that were written, and a 7.
     assert progress.sequences.lengths.tolist() == [7, 7]
+    # Its own rows and places, and nobody else's.
+    assert [cache.shape[:3:2] for cache in progress.sequences.caches.values()] == [(2, 7)]
     more = Writer(3, 2)
     list(stepper.submit(more, progress.sequences.take([1, 1, 0]).reading([[5]] * 3)))
     assert engine.read_rows[-1][:3] == [1, 2, 3]
@@ -229,12 +231,15 @@ def test_a_step_that_fails_fails_only_whom_it_fails_alone():
 def test_when_the_thread_dies_all_hear_of_it_and_the_next_task_starts_another():
     engine = SandEngine(VOCABULARY)
     stepper = Stepper(engine.window())
+    both_begun = threading.Event()
 
     class Deadly(Writer):
         def take(self, ids, log_probabilities):
+            both_begun.wait(60)
             raise SystemExit
 
     deadly, other = begin(stepper, engine, Deadly(1, 3), [1]), begin(stepper, engine, Writer(1, 500), [1])
+    both_begun.set()
     for progress in (deadly, other):
         with pytest.raises(EngineStopped):
             list(progress)

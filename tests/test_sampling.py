@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.prosody.constraint import mask_weights
-from models.sampling import InvalidOption, Sampling, draw, generator_of
+from models.sampling import InvalidOption, Sampling, draw, generator_of, pick
 
 FREE = np.ones(6, dtype=bool)
 LOGITS = np.log(np.array([[0.4, 0.3, 0.15, 0.1, 0.04, 0.01]], dtype=np.float32))
@@ -49,6 +49,35 @@ def test_min_p_cuts_what_is_much_less_likely():
 def test_only_allowed_tokens_are_drawn():
     allowed = np.array([False, True, False, True, False, False])
     assert draws(Sampling(temperature=2.0, top_p=1.0), allowed=allowed)[allowed].sum() == 1.0
+
+
+class Drawn:
+    """A generator whose numbers are known."""
+
+    def __init__(self, value: float) -> None:
+        self.random = lambda: value
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.01, 1.0, 6.0])
+@pytest.mark.parametrize("options", [{"top_p": 1.0}, {"top_p": 0.97}, {"top_p": 0.5}, {"top_k": 40}], ids=str)
+def test_few_sorted_tokens_give_what_all_would(spread, options):
+    rng = np.random.default_rng(7)
+    # Rounded, so that many are equal.
+    logits = np.round(rng.standard_normal((24, 3000)) * spread, 1).astype(np.float32)
+    logits[:, ::3] = -np.inf
+    uniforms = rng.random(24)
+    sampling = Sampling(temperature=1.0, **options)
+    found = pick(logits, sampling, [Drawn(value) for value in uniforms])
+    for row, value, index in zip(logits, uniforms, found, strict=True):
+        odds = np.exp(row - row.max())
+        order = np.argsort(-odds, kind="stable")[: sampling.top_k or None]
+        shares = np.cumsum(odds[order], dtype=np.float64)
+        kept = int((shares < sampling.top_p * shares[-1] * (1 - 1e-6)).sum())
+        # Sums of float32 leave some slack at the borders between tokens.
+        exact = value * shares[min(kept, len(shares) - 1)]
+        nearby = order[np.searchsorted(shares, [exact * (1 - 1e-4), exact * (1 + 1e-4)], side="right")]
+        places = np.flatnonzero(np.isin(order, nearby))
+        assert places.min() <= np.flatnonzero(order == index)[0] <= places.max()
 
 
 def test_weights_shift_the_odds():

@@ -208,7 +208,7 @@ def test_who_calls_is_known_by_token_certificate_or_host():
     assert caller_of(Context("unix:/run/socket")).name == "unix"
     assert caller_of(Context("ipv4:192.0.2.1:50000", [b"reader"])).name == "certificate reader"
     assert caller_of(Context("", remaining=0.0)).deadline < caller_of(Context("", remaining=9.0)).deadline
-    before = identity.set("token ops")
+    before = identity.set("ops")
     try:
         assert caller_of(Context("ipv4:192.0.2.1:50000", [b"reader"])).name == "token ops"
     finally:
