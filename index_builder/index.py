@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,8 +24,7 @@ class IndexUnreachable(Exception):
     """An index that is not in this process does not answer. It may do so again."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Keyword:
+class Keyword(NamedTuple):
     """A found keyword.
 
     Attributes:
@@ -55,8 +55,7 @@ class Neighbours:
         return Keyword(text=self.words[place], score=float(self.scores[place]))
 
     def keywords(self) -> list[Keyword]:
-        found = zip(self.words, self.scores.tolist(), strict=True)
-        return [Keyword(text=word, score=score) for word, score in found]
+        return list(map(Keyword, self.words, self.scores.tolist()))
 
 
 class KeywordIndex(ABC):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -127,10 +128,21 @@ def test_poems_for_reading():
     assert list(read_aloud([poem])) == ["3 明月* 江\n一明月，二。\n三，四。\n"]
 
 
-def test_the_command_prints_and_saves_a_table(corpus, tmp_path, capsys):
-    arguments = ["--bundle", str(GPT2), "--corpus", str(corpus), "--keywords", str(KEYWORDS), "--count", "2"]
+def test_the_command_prints_saves_and_records_a_table(corpus, tmp_path, capsys):
+    bundle = tmp_path / "gpt2"
+    copytree(GPT2, bundle)
+    arguments = [
+        "--bundle",
+        str(bundle),
+        "--corpus",
+        str(corpus),
+        "--keywords",
+        str(KEYWORDS),
+        "--count",
+        "2",
+    ]
     arguments += ["--poems", str(tmp_path / "poems.jsonl")]
-    main([*arguments, "--out", str(tmp_path / "quality")])
+    main([*arguments, "--out", str(tmp_path / "quality"), "--record"])
     page = (tmp_path / "quality.md").read_text(encoding="utf-8")
     assert page in capsys.readouterr().out
     assert "| ours (people) | 五绝 | 七绝 | 五律 | 七律 | mean | target | met |" in page
@@ -144,6 +156,9 @@ def test_the_command_prints_and_saves_a_table(corpus, tmp_path, capsys):
     assert rows["format_accuracy_unconstrained"]["target"] == "≥ 99 %"
     assert all(value > 0 for value in rows["ngram_perplexity"]["ours"].values())
     assert set(record["figures"]) == set(rows)
+    recorded, shipped = open_bundle(bundle).manifest, open_bundle(GPT2).manifest
+    assert recorded["evaluation"].items() >= {**record["figures"], "poems_per_form": 2}.items()
+    assert {**recorded, "evaluation": None} == {**shipped, "evaluation": None}
     main([*arguments, "--read", "3"])
     assert len(capsys.readouterr().out.strip().split("\n\n")) == 3
 

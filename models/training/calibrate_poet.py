@@ -138,7 +138,8 @@ def calibrate(bundle: Bundle, plan: Plan, out: Path) -> Bundle:
             shares.append(round(found.share, 4))
             bundle, lifted = _lower(bundle, found, plan.strength, Path(scratch) / f"round-{turn}")
         facts = {"pairs": lifted, "share_above_people": shares, "nats": round(_nats(bundle, plan), 4)}
-        fusion = {**bundle.manifest["fusion"], "calibrated": {**facts, **_stated(plan)}}
+        earlier = bundle.manifest["fusion"].get("calibrated", [])
+        fusion = {**bundle.manifest["fusion"], "calibrated": [*earlier, {**facts, **_stated(plan)}]}
         files = {name: bundle.file(name) for name in bundle.manifest["files"]}
         return write_bundle(out, {**bundle.manifest, "fusion": fusion}, files)
 
@@ -146,6 +147,8 @@ def calibrate(bundle: Bundle, plan: Plan, out: Path) -> Bundle:
 def _stated(plan: Plan) -> dict[str, Any]:
     return {
         "measured": f"{plan.rounds} x {plan.count} poems of each form, keywords of the training split",
+        "temperature": Sampling().temperature,
+        "top_p": Sampling().top_p,
         "strength": plan.strength,
         "command": "python -m models.training.calibrate_poet --bundle B --corpus C --out B "
         f"--count {plan.count} --rounds {plan.rounds} --strength {plan.strength}",
@@ -195,7 +198,7 @@ def _nats(bundle: Bundle, plan: Plan) -> float:
 
 def told(bundle: Bundle) -> str:
     """What was lowered, for a terminal."""
-    stated = bundle.manifest["fusion"]["calibrated"]
+    stated = bundle.manifest["fusion"]["calibrated"][-1]
     shares = " → ".join(f"{100 * share:.1f} %" for share in stated["share_above_people"])
     return f"{bundle.name}: {stated['pairs']} pairs lowered; above people's: {shares} of what was written"
 

@@ -23,6 +23,7 @@ from models.sampling import Sampling
 from models.training.corpus import SPLITS, load
 from models.training.keyword_sampler import KeywordSampler
 from models.training.keywords import read_keywords
+from models.training.poet_bundle import with_facts
 from models.training.quality.originality import Span
 from models.training.quality.prompts import Prompt, prompts
 from models.training.quality.report import Material, Report, measure, verse_by_form
@@ -157,6 +158,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         help="put the table into this document too, between <!-- NAME --> and <!-- /NAME -->",
     )
+    add("--record", action="store_true", help="put the figures into the bundle's manifest")
     add("--read", type=int, metavar="N", help="print N poems for reading, measure nothing")
     add("--temperature", type=float, default=Sampling().temperature)
     add("--line-choices", type=int, default=LINE_CHOICES, help="lines that each line is chosen of; 1 is off")
@@ -178,11 +180,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = measure(bundle, verse, material, threads=options.processes)
     page = _page(bundle, options, report)
     print(page)
+    record = _record(bundle, options, report)
     if options.out:
-        _save(options, page, _record(bundle, options, report))
+        _save(options, page, record)
+    if options.record:
+        _put(bundle, record)
     if options.into:
         document = options.into.read_text(encoding="utf-8")
         options.into.write_text(inserted(document, bundle.name, page), encoding="utf-8")
+
+
+def _put(bundle: Bundle, record: Mapping[str, Any]) -> None:
+    """Into its manifest, beside what it says of itself already; the bundle then has another fingerprint."""
+    told = ("split", "poems_per_form", "temperature", "top_p", "line_choices")
+    found = {**{name: record[name] for name in told}, **record["figures"]}
+    earlier = bundle.manifest.get("evaluation", {})
+    with_facts(bundle, bundle.path, {"evaluation": {**earlier, **found}})
 
 
 def _save(options: argparse.Namespace, page: str, record: Mapping[str, Any]) -> None:
