@@ -15,8 +15,8 @@ DIVERSITY = 0.4
 POOL = 32
 _FILL_POOL = 4
 # Measured with the encoder `lite`: from this cosine on two words name one thing, and from this score on a
-# word for another thing is nearly as often right as the word that it displaces. Where all words are more alike
-# than that (Chinese-CLIP), there is one thing, and the second step does the work.
+# word for another thing is nearly as often right as the one that it displaces. Where all words are more
+# alike than that (Chinese-CLIP), there is one thing, and the second step does the work.
 _ALIKE = 0.45
 _SEEN = 0.2
 # The weight of unlikeness against relevance in the second step, at a diversity of 1.
