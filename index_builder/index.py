@@ -106,11 +106,6 @@ class KeywordIndex(ABC):
         """The at most `k` nearest keywords of one (D,) float32 vector, best first. Raises as `search`."""
         return self.neighbours(vector, k).keywords()
 
-    def nearest_each(self, vectors: np.ndarray, k: int) -> list[list[Keyword]]:
-        """As `nearest`, for each of (N, D) float32 vectors, by one search."""
-        scores, ids = self.search(vectors, k)
-        return [self._named(*row).keywords() for row in zip(scores, ids, strict=True)]
-
     def diverse(self, vector: np.ndarray, k: int, *, diversity: float = DIVERSITY) -> list[Keyword]:
         """The best keyword of one (D,) float32 vector, then near ones that say something else.
 
