@@ -26,21 +26,21 @@ from typing import Any
 
 import numpy as np
 
-from models.bundle import Bundle, open_bundle, write_bundle
+from models.bundle import Bundle, open_bundle
 from models.fusion import FILE, STEP, context_key, read_arrays
 from models.sampling import Sampling
 from models.tokenizer import CharacterTokenizer
-from models.training.bundle_perplexity import Scorer, held_out, verse_of
+from models.training.bundle_perplexity import Scorer
 from models.training.corpus import Poem, load
 from models.training.evaluate import ENCODER, keyword_sampler
+from models.training.fuse_poet import validation_verses, with_arrays
+from models.training.poet_bundle import with_facts
 from models.training.quality.prompts import Prompt, prompts
 from models.training.quality.writing import LINE_CHOICES, WrittenPoem, write_poems
 
 # Rarer pairs are noise: of 48,000 pairs a third stand once.
 _LEAST = 5
 _PRIOR = 5.0
-# Poems of each form whose perplexity is told before and after.
-_PER_FORM = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,8 +140,7 @@ def calibrate(bundle: Bundle, plan: Plan, out: Path) -> Bundle:
         facts = {"pairs": lifted, "share_above_people": shares, "nats": round(_nats(bundle, plan), 4)}
         earlier = bundle.manifest["fusion"].get("calibrated", [])
         fusion = {**bundle.manifest["fusion"], "calibrated": [*earlier, {**facts, **_stated(plan)}]}
-        files = {name: bundle.file(name) for name in bundle.manifest["files"]}
-        return write_bundle(out, {**bundle.manifest, "fusion": fusion}, files)
+        return with_facts(bundle, out, {"fusion": fusion})
 
 
 def _stated(plan: Plan) -> dict[str, Any]:
@@ -180,19 +179,12 @@ def _lower(bundle: Bundle, found: Overuse, strength: float, out: Path) -> tuple[
     nats = {pair: strength * excess for pair, excess in found.nats.items()}
     ngram = float(bundle.manifest["fusion"]["ngram"])
     arrays, lifted = lowered(read_arrays(bundle.file(FILE)), nats, tokenizer, ngram=ngram)
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / FILE
-        np.savez_compressed(path, **arrays)
-        files = {name: bundle.file(name) for name in bundle.manifest["files"]} | {FILE: path}
-        return write_bundle(out, bundle.manifest, files), lifted
+    return with_arrays(bundle, out, arrays, {}), lifted
 
 
 def _nats(bundle: Bundle, plan: Plan) -> float:
     """Per character of people's poems of the validation split: what lowering costs there."""
-    sampler = keyword_sampler(plan.keywords)
-    forms = bundle.manifest["prompt"]["forms"]
-    poems = [poem for poem in load(plan.corpus, "validation") if poem.form in forms]
-    verses = [verse_of(poem, sampler) for poem in held_out(poems, per_form=_PER_FORM)]
+    verses = validation_verses(bundle, plan.corpus, plan.keywords)
     return float(np.concatenate([scored.nats.ravel() for scored in Scorer(bundle).score(verses)]).mean())
 
 

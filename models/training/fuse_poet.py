@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,10 +64,7 @@ def fuse(bundle: Bundle, corpus: Path, keywords: Path, out: Path) -> Bundle:
     scorer = Scorer(bundle, fused=False)
     lines = [line for poem in load(corpus, "train") for line in poem.lines]
     arrays = ngram_arrays(lines, scorer.tokenizer)
-    sampler = keyword_sampler(keywords)
-    forms = bundle.manifest["prompt"]["forms"]
-    poems = [poem for poem in load(corpus, "validation") if poem.form in forms]
-    verses = [verse_of(poem, sampler) for poem in held_out(poems, per_form=_PER_FORM)]
+    verses = validation_verses(bundle, corpus, keywords)
     found = measure(scorer, arrays, verses)
     best = min(found, key=lambda powers: powers.nats)
     [before] = [powers for powers in found if (powers.poet, powers.ngram) == (1.0, 0.0)]
@@ -79,11 +77,26 @@ def fuse(bundle: Bundle, corpus: Path, keywords: Path, out: Path) -> Bundle:
         "corpus_sha256": sha256_of(corpus / "train.jsonl"),
         "command": "python -m models.training.fuse_poet --bundle B --corpus C --out B",
     }
+    return with_arrays(bundle, out, arrays, {"fusion": stated})
+
+
+def validation_verses(bundle: Bundle, corpus: Path, keywords: Path) -> list[Verse]:
+    """People's poems of the bundle's forms, a few of each, to measure an n-gram model by."""
+    sampler = keyword_sampler(keywords)
+    forms = bundle.manifest["prompt"]["forms"]
+    poems = [poem for poem in load(corpus, "validation") if poem.form in forms]
+    return [verse_of(poem, sampler) for poem in held_out(poems, per_form=_PER_FORM)]
+
+
+def with_arrays(
+    bundle: Bundle, out: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
+) -> Bundle:
+    """Write the bundle to `out` with these arrays for its n-gram model, and more entries in the manifest."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / FILE
         np.savez_compressed(path, **arrays)
         files = {name: bundle.file(name) for name in bundle.manifest["files"]} | {FILE: path}
-        return write_bundle(out, {**bundle.manifest, "fusion": stated}, files)
+        return write_bundle(out, {**bundle.manifest, **facts}, files)
 
 
 def told(bundle: Bundle) -> str:
