@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import onnxruntime as ort
 
+from models import cores
 from models.batching import Batcher, Batching, Heartbeat
 from models.bundle import Bundle, CorruptArtifact
 from models.image import ImageSpec, decode_image, to_pixels
@@ -139,7 +139,7 @@ class Encoder:
         except (LookupError, TypeError, ValueError) as error:
             raise CorruptArtifact(f"{bundle.path}: not an encoder's manifest: {error!r}") from error
         pictures = bundle.file("image.onnx")
-        workers = (threads or _cores()) if provider == "cpu" else 1
+        workers = (threads or cores.available()) if provider == "cpu" else 1
         return cls(
             bundle,
             spec=spec,
@@ -214,11 +214,6 @@ class Encoder:
 def _apart(vectors: np.ndarray, requests: Sequence[Sequence[Any]]) -> list[np.ndarray]:
     """To each request its own rows."""
     return np.split(vectors, np.cumsum([len(request) for request in requests])[:-1])
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _padded(row: Sequence[int]) -> int:

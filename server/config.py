@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from models import cores
 from models.batching import Batching
-from server import cores, flags, production
+from server import flags, production
 from server.flags import about, boolean, milvus, page, path_or_none, shown, url
 from server.request import MAX_LINE_CHOICES
 

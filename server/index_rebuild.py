@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from index_builder.keywords import InvalidKeywordList
+from models import cores
 from models.sampling import InvalidOption
-from server import cores, telemetry
+from server import telemetry
 
 _ROOT = Path(__file__).resolve().parent.parent
 _COMMAND = (sys.executable, "-m", "server.rebuild_worker")

@@ -37,7 +37,7 @@ def test_the_configuration_is_frozen():
 
 
 def test_threads_suit_the_cores(monkeypatch):
-    monkeypatch.setattr("server.cores.available", lambda: 8)
+    monkeypatch.setattr("models.cores.available", lambda: 8)
     assert (Config().poet_threads, Config().encoder_threads) == (4, 8)
     assert (Config(threads=3).poet_threads, Config(threads=3).encoder_threads) == (3, 3)
 

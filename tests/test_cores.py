@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server import cores
+from models import cores
 
 
 @pytest.fixture(autouse=True)
