@@ -22,12 +22,32 @@ from verse import human_poems
 
 
 def test_overuse_is_counted_by_form_beside_as_many_pairs_of_people():
-    ours = {"wujue": ["白日白日白", *["白日依山尽"] * 9], "qijue": ["黄河入海流白日"] * 2}
-    people = {"wujue": ["白日依山尽", "日依山尽日"], "qijue": ["黄河入海流白日"]}
+    ours = {"wujue": ["白日依山尽"] * 10, "qijue": ["白日白日白日白"] * 2}
+    people = {"wujue": ["白日依山尽"], "qijue": ["白日白日白日白", "黄河入海流千里", "黄河入海流千里"]}
     found = overuse(ours, people)
-    # 五绝: 40 pairs of ours, 8 of people's; 七绝 as people have it, and 白日 stands in both.
-    assert found.nats == {"白日": pytest.approx(math.log((2 + 9 + 2 + 5) / (5 + 2 + 5)))}
-    assert found.share == pytest.approx((13 - 7) / (40 + 12))
+    # 五绝 as people have it, 10 times as many. In 七绝 we wrote 12 pairs, half of them 白日 and half 日白; of
+    # people's 18 they are 3 each. People used 白日 4 times; 日白, 黄河 and the like 2 to 3 times.
+    prior, other = 5 * (10 + 6) / (10 + 2), 5 * 6 / (2 + 6 * 4 / 3)
+    assert found.nats == {
+        "白日": pytest.approx(math.log((16 + prior) / (12 + 5))),
+        "日白": pytest.approx(math.log((6 + other) / (2 + 5))),
+    }
+    # Of all that people used 2 to 3 times we wrote 6, and 10 were due.
+    assert found.share == pytest.approx((16 - 12) / (40 + 12))
+
+
+def test_a_pair_that_was_not_written_is_judged_by_those_that_people_use_as_often():
+    common = ["春风不知处", "明月松间照"]
+    people = {"wujue": [*common * 8, "深林人自幽", "桃李满天下"]}
+    found = overuse({"wujue": ["春风不知处"] * 90}, people)
+    # 8 of 9 words are common, and all that was written is.
+    assert found.share == pytest.approx(1 / 9)
+    assert found.nats["春风"] > found.nats["不知"] / 2 > 0
+    assert set(found.nats) == {"春风", "风不", "不知", "知处"}
+    # With so few that each says nothing, all common ones are above.
+    few = overuse({"wujue": ["春风不知处"]}, people).nats
+    assert few["明月"] > 0
+    assert "深林" not in few
 
 
 def test_a_lift_falls_by_that_many_nats_and_never_below_nothing():
@@ -77,7 +97,7 @@ def hackneyed(monkeypatch):
     """A poet who knows two words."""
 
     def compose(poet, prompt, sampling, **_):
-        line = "琵琶不知春风来"[: prompt.form.characters]
+        line = "白日不知春风来"[: prompt.form.characters]
         lines = (line,) * prompt.form.lines
         return WrittenPoem(index=prompt.index, form=prompt.form.name, keywords=prompt.keywords, lines=lines)
 
@@ -100,10 +120,10 @@ def test_the_command_lowers_what_the_poet_wrote_too_often(corpus, hackneyed, tmp
     before, after = open_bundle(GPT2), open_bundle(out)
     stated = after.manifest["fusion"]["calibrated"][-1]
     assert f"{stated['pairs']} pairs lowered" in capsys.readouterr().out
-    assert stated["share_above_people"][0] == stated["share_above_people"][1] > 0.9
+    assert stated["share_above_people"][0] == stated["share_above_people"][1] > 0
     # Twice, as nothing that is lowered changes what this poet writes.
-    assert lift(after, "琵琶") < lift(before, "琵琶") - 1
-    assert lift(after, "白日") == lift(before, "白日")
+    assert lift(after, "白日") < lift(before, "白日") - 0.5
+    assert lift(after, "依山") == lift(before, "依山") > 0
     assert math.isclose(stated["nats"], before.manifest["fusion"]["nats"]["fused"], rel_tol=0.5)
     # The poet itself is the same.
     kept = set(after.manifest["files"]) - {FILE}
