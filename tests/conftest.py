@@ -1,9 +1,10 @@
-"""Servers for the tests that need one."""
+"""Servers and a picture for the tests that need one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,3 +34,13 @@ def server() -> Iterator[Any]:
 
     with RunningServer(lambda config: snapshot()) as running:
         yield running
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> str:
+    """The path of a picture's file."""
+    from fakes import PICTURE
+
+    path = tmp_path / "lake.jpg"
+    path.write_bytes(PICTURE)
+    return str(path)

@@ -21,13 +21,6 @@ SOURCES = str(Path(image2poem.__file__).resolve().parent.parent)
 
 
 @pytest.fixture
-def picture(tmp_path):
-    path = tmp_path / "lake.jpg"
-    path.write_bytes(PICTURE)
-    return str(path)
-
-
-@pytest.fixture
 def run(server, capsys, monkeypatch):
     """Runs a command, and gives its exit status, output and errors."""
     monkeypatch.setenv("IMAGE2POEM_TARGET", server.target)

@@ -10,17 +10,10 @@ import sys
 
 import pytest
 
-from fakes import PICTURE, GatedPoet, eventually
+from fakes import GatedPoet, eventually
 from image2poem._cli.page import column_rows
 from screen import Screen
 from test_cli import SOURCES, spawn
-
-
-@pytest.fixture
-def picture(tmp_path):
-    path = tmp_path / "lake.jpg"
-    path.write_bytes(PICTURE)
-    return str(path)
 
 
 @pytest.fixture

@@ -32,13 +32,6 @@ def node(*arguments, code=None, **options):
     )
 
 
-@pytest.fixture
-def picture(tmp_path):
-    path = tmp_path / "lake.jpg"
-    path.write_bytes(PICTURE)
-    return str(path)
-
-
 def test_a_poem_is_the_one_that_the_python_client_gets(server, picture):
     run = node(picture, "--form", "qijue", "--seed", "7", "--json", "--target", server.target)
     assert (run.returncode, run.stderr) == (0, "")
