@@ -1,13 +1,15 @@
-"""Exact search for a few queries among some thousand vectors: a quick pass on small integers, then the truth.
+"""Exact search for a few queries among some thousand vectors: estimates by small integers, then the truth.
 
-The pass reads a quarter of the bytes and uses the processor's 8-bit products. It is exact all the same:
-with a row w = ŵ + e and a query q = q̂ + f, where ŵ and q̂ are the rounded ones,
+The estimates read a quarter of the bytes and use the processor's 8-bit products. The search is exact all the
+same: with a row w = ŵ + e and a query q = q̂ + f, where ŵ and q̂ are the rounded ones,
 
     |q·w − q̂·ŵ| = |q·e + f·ŵ| ≤ ‖q‖‖e‖ + ‖f‖‖ŵ‖       (Cauchy–Schwarz)
 
-so that every row whose rounded score lies further below the k-th than twice the largest such bound cannot
-be among the best k. The few that are left get their true scores. One bound for all rows leaves a few more of
-them than each row's own, and saves four passes over all.
+The rows that look best get their true scores. Where the k-th of these is further above the lowest of their
+estimates than the largest such bound, no other row can be among the best k. Else more rows are looked at.
+
+Few calls are made for a query, for each costs more than its arithmetic: in a server other work has driven
+code and data of the last search out of the processor's caches.
 """
 
 from __future__ import annotations
@@ -19,12 +21,15 @@ from typing import Any
 import faiss
 import numpy as np
 
-from index_builder.products import product_session
+from index_builder.products import candidate_session
 
 _LEVELS = 127
-_BLOCKS = 64
-_FEW_ROWS = 12  # for each wanted: their true scores cost less than ruling most of them out
+_FOUND = ("estimates", "ids", "rounded")
+# Rows that get true scores: of unit vectors hardly any query needs more.
+_FOR_EACH, _BESIDE = 4, 96
+_WIDER = 8
 _ROUNDING = 1e-5  # of float32 sums, relative to the lengths
+_SHORTEST = 1e-20  # squared
 _MOST_BYTES = 2**30  # of codes; a protocol buffer ends at twice that
 
 
@@ -35,14 +40,14 @@ class ExactSearch:
         """`owner` is whatever keeps the memory of `rows` alive."""
         self._rows = rows
         self._owner = owner
-        scales = np.maximum(np.abs(rows).max(axis=1), 1e-30) / np.float32(_LEVELS)
+        levels = row_levels()
+        scales = np.maximum(np.abs(rows).max(axis=1), 1e-30) / np.float32(levels)
         codes = np.rint(rows / scales[:, np.newaxis]).astype(np.int8)
         rounded = codes * scales[:, np.newaxis]
         errors = np.linalg.norm(rows - rounded, axis=1) + _ROUNDING * np.linalg.norm(rows, axis=1)
         self._error = float(errors.max())
         self._longest = float(np.linalg.norm(rounded, axis=1).max())
-        self._levels = query_levels()
-        self._products = product_session(codes, scales, zero=self._levels + 1)
+        self._session = candidate_session(codes, scales)
 
     @classmethod
     def of(cls, index: Any) -> ExactSearch | None:
@@ -59,55 +64,46 @@ class ExactSearch:
         Returns scores (B, k) float32, highest first, and ids (B, k) int64; of equal scores the smaller id.
         What a query gives does not depend on those beside it, to the last bit.
         """
-        scores = np.empty((len(queries), k), np.float32)
-        ids = np.empty((len(queries), k), np.int64)
-        largest = np.maximum(np.abs(queries).max(axis=1, keepdims=True), np.float32(1e-30))
-        units = np.float32(self._levels) / largest
-        scaled = queries * units
-        codes = np.rint(scaled)
-        numbers = (codes + np.float32(self._levels + 1)).astype(np.uint8)
-        missed = scaled - codes
-        for place, estimates in enumerate(self._products.run(None, {"u": numbers})[0]):
-            error = math.sqrt(scaled[place] @ scaled[place]) * self._error
-            error += math.sqrt(missed[place] @ missed[place]) * self._longest
-            unit = float(units[place, 0])
-            scores[place], ids[place] = self._best(queries[place], estimates, error, unit, k)
-        return scores, ids
+        if len(queries) == 1:
+            scores, ids = self._best(queries, k)
+            return scores[np.newaxis], ids[np.newaxis]
+        found = [self._best(queries[place : place + 1], k) for place in range(len(queries))]
+        scores = np.array([scores for scores, _ in found], np.float32).reshape(-1, k)
+        return scores, np.array([ids for _, ids in found], np.int64).reshape(-1, k)
 
-    def _best(
-        self, query: np.ndarray, estimates: np.ndarray, error: float, unit: float, k: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The best k rows by true scores. An estimate (N,) is at most `error` off score · `unit`."""
-        lowest = _kth_largest(estimates, k) - 2 * error
-        # Not >=, so that a query which overflows float32 leaves all rows in.
-        left = (~(estimates < lowest)).nonzero()[0]
-        if len(left) > _FEW_ROWS * k:
-            # The true scores of those that look best raise the floor: most others need no look then.
-            best = left[np.argpartition(estimates[left], -k)[-k:]]
-            floor = float((self._rows[best] @ query).min()) * unit
-            if math.isfinite(floor):
-                left = left[~(estimates[left] < floor - abs(floor) * _ROUNDING - error)]
-        scores = self._rows[left] @ query
-        order = np.argsort(-scores, kind="stable")[:k]
-        return scores[order], left[order]
+    def _best(self, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The best k rows for a query (1, D): scores (k,) and ids (k,)."""
+        wanted = _FOR_EACH * k + _BESIDE
+        while wanted < len(self._rows):
+            estimates, ids, rounded = self._session.run(_FOUND, {"q": query, "m": np.array([wanted])})
+            places = ids[0]
+            # So that of equal scores the smaller id comes first.
+            places.sort()
+            scores, places = _highest(self._rows.take(places, axis=0), query[0], k, places)
+            missed = query - rounded
+            length = float(np.vdot(query, query))
+            error = math.sqrt(length) * self._error + math.sqrt(np.vdot(missed, missed)) * self._longest
+            # False too where squares overflow or vanish in float32.
+            if length > _SHORTEST and float(estimates[0, -1]) + error < float(scores[-1]):
+                return scores, places
+            wanted *= _WIDER
+        return _highest(self._rows, query[0], k, np.arange(len(self._rows)))
+
+
+def _highest(rows: np.ndarray, query: np.ndarray, k: int, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The k highest true scores of (N, D) rows, and their ids; of equal ones the first."""
+    # Row by row, unlike a matrix product, whose sums depend on where a row stands: equal rows score alike.
+    scores = np.vecdot(rows, query)
+    order = (-scores).argsort(kind="stable")[:k]
+    return scores[order], ids[order]
 
 
 @cache
-def query_levels() -> int:
-    """Levels on each side of zero that this processor multiplies exactly.
+def row_levels() -> int:
+    """Levels on each side of zero that this processor multiplies exactly with 255 of a query.
 
-    Without VNNI two 8-bit products are added in 16 bits: 127 · 127 · 2 fits, 255 · 127 · 2 does not.
+    Without VNNI two 8-bit products are added in 16 bits: 255 · 63 · 2 fits, 255 · 127 · 2 does not.
     """
-    session = product_session(np.full((1, 64), _LEVELS, np.int8), np.ones(1, np.float32), zero=0)
-    largest = session.run(None, {"u": np.full((1, 64), 255, np.uint8)})[0][0, 0]
-    return _LEVELS if largest == 255 * _LEVELS * 64 else _LEVELS // 2
-
-
-def _kth_largest(values: np.ndarray, k: int) -> float:
-    """A lower bound of the k-th largest of N values: the k-th largest of the maxima of blocks."""
-    blocks = max(_BLOCKS, 4 * k)
-    width = len(values) // blocks
-    if width > 1:
-        # A block is every so many-th value: maxima of columns are quicker than those of rows.
-        values = values[: blocks * width].reshape(width, blocks).max(axis=0)
-    return float(np.partition(values, len(values) - k)[len(values) - k])
+    session = candidate_session(np.full((1, 64), _LEVELS, np.int8), np.ones(1, np.float32))
+    [[largest]] = session.run(["estimates"], {"q": np.ones((1, 64), np.float32), "m": np.array([1])})[0]
+    return _LEVELS if largest > 0.99 * _LEVELS * 64 else _LEVELS // 2

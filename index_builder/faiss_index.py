@@ -15,10 +15,10 @@ import faiss
 import numpy as np
 
 from index_builder.exact import ExactSearch
-from index_builder.index import KeywordIndex, check_query
+from index_builder.index import Keyword, KeywordIndex, check_query, filled
 from index_builder.kinds import IndexKind
 
-# Estimates of the quick pass that are held at once.
+# Up to so many estimates queries are searched for one by one; for more FAISS multiplies matrices.
 _FEW_ESTIMATES = 2**20
 
 
@@ -92,6 +92,11 @@ class FaissIndex(KeywordIndex):
             return self._index.search(queries, k)
         _, ids = self._index.search(queries, min(k * self._rescore, self.count))
         return self._rescored(queries, ids, k)
+
+    def nearest(self, vector: np.ndarray, k: int) -> list[Keyword]:
+        # As the base class does, without what only `neighbours` needs: lookups are this and little else.
+        scores, ids = self.search(np.asarray(vector)[np.newaxis], k)
+        return list(map(Keyword, self.words(filled(ids[0])), scores[0].tolist()))
 
     def words(self, ids: Sequence[int]) -> list[str]:
         return [self.keywords[place] for place in ids]

@@ -6,6 +6,7 @@ tests hold them to it.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,11 +125,15 @@ class KeywordIndex(ABC):
 
     def _named(self, scores: np.ndarray, ids: np.ndarray, *, with_vectors: bool = False) -> Neighbours:
         """One row of what `search` gives, (K,) both."""
-        # Best first, so a gap at the end alone.
-        filled = len(ids) if ids[-1] >= 0 else int(np.count_nonzero(ids >= 0))
-        places = ids[:filled].tolist()
+        places = filled(ids)
         vectors = self.vectors(places) if with_vectors else np.empty((0, self.dimension), np.float32)
-        return Neighbours(scores=scores[:filled], words=self.words(places), vectors=vectors)
+        return Neighbours(scores=scores[: len(places)], words=self.words(places), vectors=vectors)
+
+
+def filled(ids: np.ndarray) -> list[int]:
+    """Without the gap at the end of a row (K,) of ids."""
+    places: list[int] = ids.tolist()
+    return places if places[-1] >= 0 else [place for place in places if place >= 0]
 
 
 def check_query(vectors: np.ndarray, k: int, *, dimension: int) -> None:
@@ -139,5 +144,6 @@ def check_query(vectors: np.ndarray, k: int, *, dimension: int) -> None:
         raise InvalidVector(f"vectors must be float32, not {vectors.dtype}")
     if vectors.ndim != 2 or vectors.shape[1] != dimension:
         raise InvalidVector(f"vectors must have shape (N, {dimension}), not {vectors.shape}")
-    if not np.isfinite(vectors).all():
+    # One quick product tells of most queries that they are finite; its overflow says nothing.
+    if not math.isfinite(np.vdot(vectors, vectors)) and not np.isfinite(vectors).all():
         raise InvalidVector("vectors must be finite")

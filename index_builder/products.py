@@ -1,4 +1,4 @@
-"""An ONNX graph for the products of small-integer vectors with many others: y = ((u - zero) · Wᵀ) · s.
+"""An ONNX graph that finds which of many small-integer rows have the largest products with a vector.
 
 Written by hand as protocol buffer fields (onnx.proto3), because the package `onnx` is for training alone.
 """
@@ -8,48 +8,51 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime as ort
 
-_FLOAT, _UINT8, _INT8 = 1, 2, 3
+_FLOAT, _INT8, _INT64 = 1, 3, 7
+_OPSET = 17
 
 
-def product_session(codes: np.ndarray, scales: np.ndarray, *, zero: int) -> ort.InferenceSession:
-    """A session that maps `u`, (B, D) uint8, to `y`, (B, N) float32, on one thread.
+def candidate_session(codes: np.ndarray, scales: np.ndarray) -> ort.InferenceSession:
+    """A session of one thread that finds the rows with the largest estimates of q · (codes · scales).
+
+    Inputs: `q`, (1, D) float32; `m`, (1,) int64, how many rows are wanted, at most N.
+    Outputs: `estimates`, (1, m) float32, largest first; `ids`, (1, m) int64, of their rows; `rounded`, (1, D)
+    float32, q in 255 levels, as it was multiplied.
 
     Args:
-        codes: (N, D) int8, W.
-        scales: (N,) float32, s.
-        zero: 0 to 255.
+        codes: (N, D) int8.
+        scales: (N,) float32, above 0.
     """
-    count, dimension = codes.shape
     graph = b"".join(
         [
-            _node("MatMulInteger", ["u", "w", "zero"], "products"),
-            _node(
-                "Cast",
-                ["products"],
-                "floats",
-                _bytes(5, _bytes(1, b"to") + _number(3, _FLOAT) + _number(20, 2)),
-            ),
-            _node("Mul", ["floats", "scales"], "y"),
-            _bytes(2, b"products"),
+            _node("DynamicQuantizeLinear", ["q"], ["u", "unit", "zero"]),
+            _node("DequantizeLinear", ["u", "unit", "zero"], ["rounded"]),
+            _node("MatMulIntegerToFloat", ["u", "w", "unit", "scales", "zero"], ["y"], "com.microsoft"),
+            _node("TopK", ["y", "m"], ["estimates", "ids"]),
+            _bytes(2, b"candidates"),
             _tensor("w", _INT8, np.ascontiguousarray(codes.T)),
-            _tensor("zero", _UINT8, np.array(zero, np.uint8)),
-            _tensor("scales", _FLOAT, scales[np.newaxis]),
-            _bytes(11, _value("u", _UINT8, dimension)),
-            _bytes(12, _value("y", _FLOAT, count)),
+            _tensor("scales", _FLOAT, scales),
+            _bytes(11, _value("q", _FLOAT, 1, codes.shape[1])),
+            _bytes(11, _value("m", _INT64, 1)),
+            _bytes(12, _value("estimates", _FLOAT, 1, "m")),
+            _bytes(12, _value("ids", _INT64, 1, "m")),
+            _bytes(12, _value("rounded", _FLOAT, 1, codes.shape[1])),
         ]
     )
-    model = _number(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, b"") + _number(2, 17))
+    domains = _bytes(8, _number(2, _OPSET)) + _bytes(8, _bytes(1, b"com.microsoft") + _number(2, 1))
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    # Each number of vectors would leave a plan of memory behind.
+    # Each number of wanted rows would leave a plan of memory behind.
     options.enable_mem_pattern = False
+    model = _number(1, 8) + _bytes(7, graph) + domains
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _node(operator: str, inputs: list[str], output: str, attribute: bytes = b"") -> bytes:
-    names = b"".join(_bytes(1, name.encode()) for name in inputs) + _bytes(2, output.encode())
-    return _bytes(1, names + _bytes(4, operator.encode()) + attribute)
+def _node(operator: str, inputs: list[str], outputs: list[str], domain: str = "") -> bytes:
+    names = b"".join(_bytes(1, name.encode()) for name in inputs)
+    names += b"".join(_bytes(2, name.encode()) for name in outputs)
+    return _bytes(1, names + _bytes(4, operator.encode()) + _bytes(7, domain.encode()))
 
 
 def _tensor(name: str, kind: int, values: np.ndarray) -> bytes:
@@ -57,9 +60,11 @@ def _tensor(name: str, kind: int, values: np.ndarray) -> bytes:
     return _bytes(5, sizes + _number(2, kind) + _bytes(8, name.encode()) + _bytes(9, values.tobytes()))
 
 
-def _value(name: str, kind: int, width: int) -> bytes:
-    """A matrix of any number of rows."""
-    sizes = _bytes(1, _bytes(2, b"rows")) + _bytes(1, _number(1, width))
+def _value(name: str, kind: int, *shape: int | str) -> bytes:
+    """A tensor of this shape; a size that is a name may be any."""
+    sizes = b"".join(
+        _bytes(1, _bytes(2, size.encode()) if isinstance(size, str) else _number(1, size)) for size in shape
+    )
     return _bytes(1, name.encode()) + _bytes(2, _bytes(1, _number(1, kind) + _bytes(2, sizes)))
 
 

@@ -185,6 +185,18 @@ class Admission:
         self._turns.add(ticket)
         return displaced
 
+    def check(self, name: Callable[[], str]) -> None:
+        """Raise what `enter` raises, for work that is done at once, waits for nobody and so takes no place.
+
+        `name` gives the client's, which is asked for only where it matters.
+        """
+        if self._closed is not None:
+            raise self._closed()
+        if self._client_streams and self._by_client:
+            self._check_streams(name())
+        if self.in_use >= self.places:
+            raise self.refusal()
+
     def begin(self) -> Ticket | None:
         """The next ticket to work for; None where nobody waits, or no worker is free."""
         if self.running >= self._workers or not self.waiting:

@@ -26,6 +26,8 @@ from server.request import Composition, Embedding, Lookup, Picture, Text, Words
 
 # Exact search compares about ten of them in a nanosecond.
 _QUICK_VALUES = 8_000_000
+# Below it float32 loses digits of a sum of squares.
+_SMALL_SQUARE = 1e-20
 
 
 class Clock:
@@ -233,11 +235,15 @@ def _unit(values: object, dimension: int) -> np.ndarray:
     vector = np.asarray(values, dtype=np.float32)
     if vector.shape != (dimension,):
         raise InvalidOption(f"vector: must have {dimension} values, not {vector.size}")
+    square = float(np.vdot(vector, vector))
+    if _SMALL_SQUARE < square < math.inf:
+        return vector / math.sqrt(square)
+    # It vanished or overflowed, perhaps in float32 alone.
     wide = vector.astype(np.float64)
     norm = math.sqrt(wide @ wide)
     if not math.isfinite(norm) or norm == 0.0:
         raise InvalidOption("vector: must be finite and not all zero")
-    return (vector / norm).astype(np.float32)
+    return (wide / norm).astype(np.float32)
 
 
 def _mean(vectors: np.ndarray) -> np.ndarray:

@@ -181,18 +181,6 @@ class Lane:
             [result] = [item async for item in run]
             return result
 
-    def quick(self, function: Callable[[], T], caller: Caller | None = None) -> T:
-        """Return what `function` returns, for work well below a millisecond where nobody waits.
-
-        It is done here and now, for a change of threads would take longer. It is refused like any other, but
-        takes its place for no time.
-        """
-        # It waits for nobody, so that no deadline can pass before it begins.
-        ticket = Ticket(Caller(caller.name if caller else ""))
-        self.admission.enter(ticket)
-        self.admission.leave(ticket)
-        return function()
-
     def drop(self, run: Run) -> None:
         """Forget a run that has not begun; one that has keeps its place to its end. Once for each run."""
         self._unread -= 1
@@ -218,6 +206,7 @@ class Lane:
         """Seconds since any run made an item or began; 0.0 where nothing runs; inf where crash follows crash.
 
         One that is silent while others go on may only be starved: its own seconds count a tenth.
+        Work that is done at once on the event loop has no run: it beats for nobody and cannot look stuck.
         """
         if self._crashes >= _CRASH_LOOP:
             return math.inf

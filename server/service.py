@@ -13,7 +13,7 @@ from models.prosody.checker import check
 from server import check_wire, pipeline, telemetry, wire
 from server.callers import caller_of
 from server.catalog import Catalog
-from server.events import Finished, Found
+from server.events import Finished
 from server.scheduling import Lane
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["PoemService"].full_name
@@ -55,15 +55,14 @@ class PoemService(pb_grpc.PoemServiceServicer):
         telemetry.watch(clock)
         snapshot = self._catalog.current()
         wish = wire.to_lookup(request)
-        caller = caller_of(context)
-
-        def look_up() -> Found:
-            return pipeline.lookup(snapshot, wish, clock=clock)
-
         if pipeline.is_quick(snapshot, wish) and not self._lookups.admission.waiting:
-            found = self._lookups.quick(look_up, caller)
+            # Here and now, for a change of threads would take longer than the search.
+            self._lookups.admission.check(lambda: caller_of(context).name)
+            found = pipeline.lookup(snapshot, wish, clock=clock)
         else:
-            found = await self._lookups.call(look_up, caller)
+            found = await self._lookups.call(
+                lambda: pipeline.lookup(snapshot, wish, clock=clock), caller_of(context)
+            )
         telemetry.note(index_version=found.index_version, **vars(found.timings))
         return wire.from_found(found)
 

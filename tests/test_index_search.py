@@ -1,19 +1,20 @@
-"""Search on FAISS: the exact pass on small integers, threads, speed. What every index keeps: conformance."""
+"""Search on FAISS: exact search by small integers, threads, speed. What every index keeps: conformance."""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import faiss
 import numpy as np
 import pytest
 
 from index_builder import exact, faiss_index
-from index_builder.exact import ExactSearch, query_levels
+from index_builder.exact import ExactSearch, row_levels
 from index_builder.faiss_index import FaissIndex
 from index_builder.kinds import choose_kind, make_index
-from index_builder.products import product_session
+from index_builder.products import candidate_session
 
 WORDS = [f"词{number}" for number in range(500)]
 
@@ -61,7 +62,7 @@ def test_the_quick_pass_loses_none_of_the_best(
     monkeypatch: pytest.MonkeyPatch, kind: str, count: int, dimension: int, levels: int | None
 ) -> None:
     if levels:
-        monkeypatch.setattr(exact, "query_levels", lambda: levels)  # a processor without VNNI
+        monkeypatch.setattr(exact, "row_levels", lambda: levels)  # a processor without VNNI
     rows = _spoiled(kind, _unit_rows(count, dimension))
     search = ExactSearch(rows)
     for seed in range(5):
@@ -78,20 +79,47 @@ def test_the_quick_pass_loses_none_of_the_best(
             np.testing.assert_allclose(scores[0], best, atol=2e-6 * scale)
 
 
-def test_the_quick_pass_leaves_few_rows_to_look_at() -> None:
-    rows = _unit_rows(6808, 512)
-    search = ExactSearch(rows)
-    looked_at = []
+def _looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows get true scores, time after time."""
+    counts: list[int] = []
+    highest = exact._highest
 
-    class Counted:
-        def __getitem__(self, left: np.ndarray) -> np.ndarray:
-            looked_at.append(len(left))
-            return rows[left]
+    def counting(rows: np.ndarray, *others: Any) -> Any:
+        counts.append(len(rows))
+        return highest(rows, *others)
 
-    search._rows = Counted()  # type: ignore[assignment]
+    monkeypatch.setattr(exact, "_highest", counting)
+    return counts
+
+
+def test_few_rows_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = ExactSearch(_unit_rows(6808, 512))
+    looked_at = _looked_at(monkeypatch)
     for query in _unit_rows(20, 512, seed=1):
         search.search(query[np.newaxis], 8)
-    assert max(looked_at) < 700
+    assert looked_at == [128] * 20
+
+
+def test_more_rows_are_looked_at_where_the_first_do_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = _unit_rows(3000, 32)
+    rows[500:800] = rows[0] + 1e-3 * rows[500:800]
+    search = ExactSearch(rows)
+    looked_at = _looked_at(monkeypatch)
+    _, ids = search.search(rows[:1], 8)
+    assert looked_at == [128, 1024]
+    assert ids[0].tolist() == np.argsort(-(rows @ rows[0]), kind="stable")[:8].tolist()
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in vecdot")
+@pytest.mark.parametrize("value", [np.float32(3e38), np.float32(1e-42)])
+def test_a_query_beyond_the_numbers_is_compared_with_all_rows(
+    monkeypatch: pytest.MonkeyPatch, value: np.float32
+) -> None:
+    search = ExactSearch(VECTORS)
+    looked_at = _looked_at(monkeypatch)
+    _, ids = search.search(np.full((1, 32), value), 8)
+    assert looked_at[-1] == len(VECTORS)
+    assert len(set(ids[0].tolist())) == 8
 
 
 def test_of_equal_scores_the_smaller_id_comes_first() -> None:
@@ -99,6 +127,15 @@ def test_of_equal_scores_the_smaller_id_comes_first() -> None:
     scores, ids = index.search(VECTORS[1:2], 12)
     assert ids[0, :10].tolist() == list(range(10, 20))
     assert (np.diff(scores[0]) <= 0).all()
+
+
+def test_equal_rows_score_alike_wherever_they_stand() -> None:
+    rows = _unit_rows(3000, 33)
+    same = np.random.default_rng(2).choice(3000, 40, replace=False)
+    rows[same] = rows[same[0]]
+    scores, ids = ExactSearch(rows).search(rows[same[:1]], 40)
+    assert ids[0].tolist() == sorted(same.tolist())
+    assert len(set(scores[0].tolist())) == 1
 
 
 def test_one_query_and_many_get_the_same() -> None:
@@ -119,16 +156,20 @@ def test_only_flat_indexes_of_some_size_get_the_quick_pass(monkeypatch: pytest.M
     assert ExactSearch.of(make_index(VECTORS, choose_kind(500))) is None
 
 
-@pytest.mark.parametrize("zero", [0, 64, 128])
-def test_products_of_small_integers_are_exact_where_the_processor_can(zero: int) -> None:
+@pytest.mark.parametrize("lowest", [0.0, -0.4, -1.0])
+def test_estimates_are_exact_products_of_what_was_rounded(lowest: float) -> None:
     draw = np.random.default_rng(0)
-    top = 2 * query_levels() + 1
-    codes = draw.integers(-127, 128, (300, 65)).astype(np.int8)
-    scales = draw.random(300, dtype=np.float32)
-    asked = draw.integers(0, top + 1, (3, 65)).astype(np.uint8)
-    found = product_session(codes, scales, zero=zero).run(None, {"u": asked})[0]
-    expected = (asked.astype(np.int64) - zero) @ codes.T.astype(np.int64)
-    np.testing.assert_allclose(found, expected * scales, rtol=1e-6)
+    top = row_levels()
+    codes = draw.integers(-top, top + 1, (300, 65)).astype(np.int8)
+    codes[:3] = top
+    scales = draw.uniform(0.1, 1, 300).astype(np.float32)
+    query = draw.uniform(lowest, 1, (1, 65)).astype(np.float32)
+    session = candidate_session(codes, scales)
+    estimates, ids, rounded = session.run(None, {"q": query, "m": np.array([50])})
+    assert np.abs(rounded - query).max() <= (1 - lowest) / 255
+    expected = (codes * scales[:, np.newaxis]).astype(np.float64) @ rounded[0].astype(np.float64)
+    np.testing.assert_allclose(estimates[0], np.sort(expected)[::-1][:50], rtol=1e-5)
+    np.testing.assert_allclose(expected[ids[0]], estimates[0], rtol=1e-5)
 
 
 def test_an_index_of_another_count_than_its_keywords_is_refused() -> None:

@@ -139,6 +139,26 @@ def test_one_client_has_only_so_many_places(clock):
     enter(admission, "a")
 
 
+def test_work_that_is_done_at_once_is_refused_like_any_other_and_takes_no_place(clock):
+    admission = Admission("work", workers=1, waiting=1, client_streams=1, clock=clock)
+
+    def unasked() -> str:
+        raise AssertionError("nobody is here whose name could matter")
+
+    admission.check(unasked)
+    assert admission.in_use == 0
+    enter(admission, "a")
+    admission.check(lambda: "b")
+    with pytest.raises(TooManyStreams):
+        admission.check(lambda: "a")
+    enter(admission, "b")
+    with pytest.raises(Overloaded, match="all 2 places"):
+        admission.check(lambda: "c")
+    admission.close(Draining)
+    with pytest.raises(Draining):
+        admission.check(unasked)
+
+
 def test_nothing_is_remembered_of_clients_that_are_gone(admission, clock):
     for number in range(100):
         enter(admission, f"client {number}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grpc
+import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -33,6 +34,14 @@ def test_lookup_by_picture_text_and_vector(server):
     assert by_vector.keywords[0].score == pytest.approx(1.0)
     assert len(by_vector.keywords) == 12
     assert by_vector.timings.total_ms > 0
+
+
+@pytest.mark.parametrize("length", [1e-30, 1e-12, 1.0, 1e25, 2e38])
+def test_a_vector_of_any_length_is_made_a_unit_one(server, length):
+    vector = FakeEncoder().encode_texts(["秋江"])[0] * np.float32(length)
+    found = server.stub.LookupKeywords(pb.LookupKeywordsRequest(vector=pb.Vector(values=vector)))
+    assert found.keywords[0].text == "秋江"
+    assert found.keywords[0].score == pytest.approx(1.0)
 
 
 def test_events_come_in_order_and_agree(server):

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from fakes import PICTURE, FakePoet, eventually
+from fakes import PICTURE, FakeEncoder, FakeIndex, FakePoet, eventually
 from gated import gated
 from image2poem.v1 import poem_pb2
 from image2poem.v1 import poem_service_pb2 as pb
@@ -136,6 +136,29 @@ def test_the_event_loop_is_silent_while_it_is_blocked():
 
 def health_of(running):
     return health_pb2_grpc.HealthStub(running.channel).Check(health_pb2.HealthCheckRequest()).status
+
+
+async def _this_thread():
+    return threading.current_thread()
+
+
+def test_a_lookup_by_vector_runs_on_the_event_loop_and_leaves_no_heartbeat_behind(serve, monkeypatch):
+    running = serve()
+    loop_thread = running.run(_this_thread())
+    request = pb.LookupKeywordsRequest(vector=pb.Vector(values=[1.0] * FakeEncoder.dimension))
+    seen = []
+    nearest = FakeIndex.nearest
+
+    def watched(index, vector, k):
+        lane = running.app.lookups
+        seen.append((lane.silence(), lane.busy, threading.current_thread() is loop_thread))
+        return nearest(index, vector, k)
+
+    monkeypatch.setattr(FakeIndex, "nearest", watched)
+    for _ in range(3):
+        running.stub.LookupKeywords(request)
+    assert seen == [(0.0, False, True)] * 3
+    assert (running.app.lookups.silence(), running.app.lookups.busy) == (0.0, False)
 
 
 def test_a_hung_poem_turns_health_and_its_end_turns_it_back(serve):
