@@ -108,6 +108,7 @@ class Stepper:
             while not (self._waiting or self._live):
                 self._busy = False
                 if not self._changed.wait(_IDLE_SECONDS):
+                    self._window.clear()
                     self._thread = None
                     return False
         while (progress := self._next()) is not None:

@@ -1,7 +1,7 @@
 """Token ids in, logits out: ONNX decoders with a key-value cache. The engine knows no text.
 
-Tensor names: `past.{i}.key` and `past.{i}.value` go in, `present.{i}.key` and `present.{i}.value` come
-out, float32 (N, heads, T, head width); `cross.{i}.*` are a T5 encoder's, computed once for a prompt.
+`cross.{i}.key` and `cross.{i}.value` are a T5 encoder's, computed once for a prompt, float32 (N, heads, S,
+head width); for the decoder's own caches see models.decoder.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 import onnxruntime as ort
 
 from models.bundle import Bundle, CorruptArtifact
+from models.decoder import OnnxDecoder
 from models.sequences import Sequences, padded
 from models.session import open_session
-from models.window import Run, Window
+from models.window import Window
 
 
 class Decoding(Protocol):
@@ -27,15 +28,12 @@ class Decoding(Protocol):
     def step(self, ids: np.ndarray) -> None:
         """Read int64 (N, T) more tokens of each sequence and renew `logits`."""
 
-    def select(self, rows: Sequence[int] | np.ndarray) -> None:
-        """Go on with these sequences, int64 (M,); one may be taken several times, or left out."""
-
 
 class Engine(Protocol):
     """A decoder that begins sequences from prompts."""
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Decoding:
-        """Read N prompts, of one length for GPT2; `logits` is then for the first token to write."""
+        """Read N prompts; `logits` is then for the first token to write."""
 
     def read(self, prompts: Sequence[Sequence[int]]) -> Sequences:
         """Read N prompts for a `Window`: all of them, but for what is then pending."""
@@ -73,29 +71,33 @@ class CausalEngine:
         self.providers = decoder.get_providers()
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Decoding:
-        read, begun = _to_read(prompts)
-        return _spread(_CausalDecoding(self._decoder, np.array(read, dtype=np.int64), {}), begun)
+        return _Together(self.window(), self.read(prompts))
 
     def read(self, prompts: Sequence[Sequence[int]]) -> Sequences:
-        """Into the cache, all but the last token; the prompts may differ in length here."""
+        """Into the cache, all but the last token."""
         different, begun = _to_read(prompts)
         heads = [prompt[:-1] for prompt in different]
         lengths = np.array([len(head) for head in heads])
-        caches = self._prefill(heads) if lengths.max() else {}
         pending = tuple((different[place][-1],) for place in begun)
-        return Sequences(np.array(begun), lengths[begun], caches, {}, pending)
+        return Sequences(np.array(begun), lengths[begun], self._prefill(heads), {}, pending)
 
-    def _prefill(self, prompts: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
-        ids, mask = padded(prompts, left=True)
-        feeds = {"input_ids": ids, "mask": mask, "position_ids": np.maximum(mask.cumsum(axis=1) - 1, 0)}
-        for name, (heads, width) in _caches(self._decoder).items():
-            feeds[name] = np.zeros((len(ids), heads, 0, width), dtype=np.float32)
-        present = _runner(self._decoder)(feeds)
-        del present["logits"]
-        return present
+    def _prefill(self, prompts: Sequence[Sequence[int]]) -> np.ndarray:
+        decoder = OnnxDecoder(self._decoder)
+        ids, mask = padded(prompts)
+        inputs = {
+            "input_ids": ids,
+            "position_ids": np.tile(np.arange(ids.shape[1]), (len(ids), 1)),
+            "seqlens_k": np.maximum(mask.sum(axis=1) - 1, 0).astype(np.int32),
+            "total_sequence_length": np.array([ids.shape[1]], dtype=np.int32),
+        }
+        count, heads, width = decoder.caches
+        caches = np.empty((count, len(ids), heads, ids.shape[1], width), dtype=np.float32)
+        if ids.size:
+            decoder(inputs, caches)
+        return caches
 
     def window(self) -> Window:
-        return Window(_runner(self._decoder), _caches(self._decoder), positions=True, even=self._even_rows)
+        return Window(OnnxDecoder(self._decoder), even=self._even_rows)
 
 
 class EncoderDecoderEngine:
@@ -114,18 +116,11 @@ class EncoderDecoderEngine:
         self._encoder = encoder
         self._decoder = decoder
         self._start_id = start_id
+        self._caches = OnnxDecoder(decoder).caches
         self.providers = decoder.get_providers()
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Decoding:
-        """As `Engine.begin`; here the prompts may differ in length."""
-        read, begun = _to_read(prompts)
-        ids, mask = _padded(read)
-        values = self._encoder.run(None, {"input_ids": ids, "mask": mask})
-        cross = {
-            output.name: value for output, value in zip(self._encoder.get_outputs(), values, strict=True)
-        }
-        start = np.full((len(read), 1), self._start_id, dtype=np.int64)
-        return _spread(_CachedDecoding(self._decoder, start, {**cross, "source_mask": mask}), begun)
+        return _Together(self.window(), self.read(prompts))
 
     def read(self, prompts: Sequence[Sequence[int]]) -> Sequences:
         """By the encoder; the start token is pending."""
@@ -134,28 +129,13 @@ class EncoderDecoderEngine:
         names = [output.name for output in self._encoder.get_outputs()]
         values = self._encoder.run(names, {"input_ids": ids, "mask": mask})
         fixed = {**dict(zip(names, values, strict=True)), "source_mask": mask}
+        count, heads, width = self._caches
+        nothing = np.empty((count, len(ids), heads, 0, width), dtype=np.float32)
         lengths = np.zeros(len(begun), dtype=np.int64)
-        return Sequences(np.array(begun), lengths, {}, fixed, ((self._start_id,),) * len(begun))
+        return Sequences(np.array(begun), lengths, nothing, fixed, ((self._start_id,),) * len(begun))
 
     def window(self) -> Window:
-        return Window(_runner(self._decoder), _caches(self._decoder), positions=False, even=self._even_rows)
-
-
-def _caches(decoder: ort.InferenceSession) -> dict[str, tuple[int, int]]:
-    """Heads and head width of each cache that the decoder takes."""
-    inputs = [entry for entry in decoder.get_inputs() if entry.name.startswith("past.")]
-    return {entry.name: (entry.shape[1], entry.shape[3]) for entry in inputs}
-
-
-def _runner(decoder: ort.InferenceSession) -> Run:
-    """A step: `logits`, and the caches by the names under which the next step takes them."""
-    outputs = [output.name for output in decoder.get_outputs()]
-    names = [name.replace("present.", "past.") for name in outputs]
-
-    def run(feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return dict(zip(names, decoder.run(outputs, feeds), strict=True))
-
-    return run
+        return Window(OnnxDecoder(self._decoder), even=self._even_rows)
 
 
 def _to_read(prompts: Sequence[Sequence[int]]) -> tuple[list[tuple[int, ...]], list[int]]:
@@ -168,60 +148,15 @@ def _to_read(prompts: Sequence[Sequence[int]]) -> tuple[list[tuple[int, ...]], l
     return list(number), begun
 
 
-def _padded(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows filled up to the longest one, and where they are not filled up; both int64 (N, T)."""
-    longest = max(map(len, rows))
-    ids = np.zeros((len(rows), longest), dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = row
-        mask[place, : len(row)] = 1
-    return ids, mask
+class _Together:
+    """Sequences that have a window to themselves."""
 
-
-def _spread(decoding: _CachedDecoding, begun: Sequence[int]) -> _CachedDecoding:
-    if len(begun) > 1:
-        decoding.select(begun)
-    return decoding
-
-
-class _CachedDecoding:
-    """The cache and the loop that both decoders share."""
-
-    def __init__(self, decoder: ort.InferenceSession, ids: np.ndarray, fixed: dict[str, np.ndarray]) -> None:
-        self._decoder = decoder
-        self._fixed = fixed
-        self._outputs = [output.name for output in decoder.get_outputs()]
-        self._past = {
-            entry.name: np.zeros((len(ids), entry.shape[1], 0, entry.shape[3]), dtype=np.float32)
-            for entry in decoder.get_inputs()
-            if entry.name.startswith("past.")
-        }
-        self._length = 0
-        self.step(ids)
+    def __init__(self, window: Window, sequences: Sequences) -> None:
+        self._window = window
+        window.join(sequences)
+        self.step(np.array(sequences.pending, dtype=np.int64))
 
     def step(self, ids: np.ndarray) -> None:
-        feeds = {"input_ids": ids, **self._positions(ids), **self._fixed, **self._past}
-        logits, *present = self._decoder.run(self._outputs, feeds)
-        self.logits = logits
-        names = (name.replace("present.", "past.") for name in self._outputs[1:])
-        self._past = dict(zip(names, present, strict=True))
-        self._length += ids.shape[1]
-
-    def select(self, rows: Sequence[int] | np.ndarray) -> None:
-        rows = np.asarray(rows)
-        self.logits = self.logits[rows]
-        self._past = {name: value[rows] for name, value in self._past.items()}
-        self._fixed = {name: value[rows] for name, value in self._fixed.items()}
-
-    def _positions(self, ids: np.ndarray) -> dict[str, np.ndarray]:
-        total = self._length + ids.shape[1]
-        return {"mask": np.ones((len(ids), total), dtype=np.int64)}
-
-
-class _CausalDecoding(_CachedDecoding):
-    """Also told where in the sequence each token stands."""
-
-    def _positions(self, ids: np.ndarray) -> dict[str, np.ndarray]:
-        places = np.arange(self._length, self._length + ids.shape[1], dtype=np.int64)
-        return {"position_ids": np.tile(places, (len(ids), 1)), **super()._positions(ids)}
+        for column in ids.T:
+            logits = self._window.step(column)
+        self.logits = logits.copy()

@@ -20,10 +20,10 @@ class Sequences:
     """N sequences. Immutable: arrays are shared with others, and `rows` says which rows of them are meant.
 
     Attributes:
-        rows: int64 (N,), into the first axis of every array.
+        rows: int64 (N,), into the first axis of every array but the caches, of which it is the second.
         lengths: int64 (N,), tokens in the cache.
-        caches: by the decoder's input names, float32 (M, heads, T, head width); a sequence's own tokens stand
-            at the end of T. Empty where nothing was read.
+        caches: of the decoder's layers, float32 (C, M, heads, T, head width); a sequence's token i stands at
+            place i of T.
         fixed: what the decoder reads anew each step: float32 (M, heads, S, head width), an encoder's keys and
             values, and `source_mask`, int64 (M, S); a prompt's tokens stand at the beginning of S.
         pending: for each sequence, the tokens to be read before the next one is drawn; at least one.
@@ -31,7 +31,7 @@ class Sequences:
 
     rows: np.ndarray
     lengths: np.ndarray
-    caches: Mapping[str, np.ndarray]
+    caches: np.ndarray
     fixed: Mapping[str, np.ndarray]
     pending: tuple[tuple[int, ...], ...]
 
@@ -59,13 +59,12 @@ def padded_length(length: int) -> int:
     return -(-length // GRAIN) * GRAIN
 
 
-def padded(rows: Sequence[Sequence[int]], *, left: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def padded(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     """Ids filled up with 0 to a multiple of GRAIN, and a mask with 1 for the others; both int64 (N, T)."""
     length = padded_length(max(map(len, rows)))
     ids = np.zeros((len(rows), length), dtype=np.int64)
     mask = np.zeros_like(ids)
     for place, row in enumerate(rows):
-        where = slice(length - len(row), length) if left else slice(len(row))
-        ids[place, where] = row
-        mask[place, where] = 1
+        ids[place, : len(row)] = row
+        mask[place, : len(row)] = 1
     return ids, mask

@@ -1,22 +1,18 @@
 """Sequences of many requests in one batch of decoder steps; they join and leave between steps.
 
-The caches of all rows stand right-aligned in one window of W places, a multiple of GRAIN. A step drops the
-leftmost place and appends the new token, so that a row's tokens keep their distance from the window's end
-whatever other rows do. T5 knows positions by distance alone, GPT2 is told them.
+The caches of all rows stand in one buffer, a row's token i at place i. The decoder writes a new token's keys
+and values into it, and reads of each row as many places as it has tokens: nothing is moved in a step, and
+what a row gives does not depend on the others' lengths.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import TypeAlias
+from dataclasses import replace
 
 import numpy as np
 
+from models.decoder import Decoder
 from models.sequences import Sequences, padded_length
-
-Run: TypeAlias = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
-"""Decoder inputs by name to `logits`, float32 (N, V), and the caches after the step by input name."""
 
 
 class Member:
@@ -34,34 +30,35 @@ class Member:
 class Window:
     """The batch. Used by one thread."""
 
-    def __init__(
-        self, run: Run, inputs: dict[str, tuple[int, int]], *, positions: bool, even: bool = False
-    ) -> None:
-        """`inputs` has the heads and head width of each cache; `positions` says whether the decoder wants
-        `position_ids`, `even` whether a step must have an even number of rows: ONNX Runtime takes the rows of
-        products in 8 bits by twos, and adds up an odd one that is left in another order."""
-        self._run = run
-        self._inputs = inputs
-        self._positions = positions
+    def __init__(self, decoder: Decoder, *, even: bool = False) -> None:
+        """`even`: whether a step must have an even number of rows. ONNX Runtime takes the rows of products in
+        8 bits by twos, and adds up an odd one that is left in another order."""
+        self._decoder = decoder
         self._even = even
-        self._past = {name: _Rows() for name in inputs}
-        self._fixed: dict[str, _Rows] = {}
-        self._present: dict[str, np.ndarray] = {}
-        # Where each row stands in `_present`; −1 for one that has joined since the last step.
-        self._before: list[int] = []
-        self._holders: list[tuple[Member, int]] = []
-        self._lengths = np.empty(0, dtype=np.int64)
+        self.clear()
 
     def __len__(self) -> int:
         return len(self._holders)
+
+    def clear(self) -> None:
+        """Everybody leaves, and the memory is given back."""
+        count, heads, width = self._decoder.caches
+        self._holders: list[tuple[Member, int]] = []
+        self._lengths = np.empty(0, dtype=np.int64)
+        self._caches = np.empty((count, 0, heads, 0, width), dtype=np.float32)
+        self._fixed: dict[str, _Rows] = {}
+        self._fed: tuple[dict[str, np.ndarray], np.ndarray] | None = None
 
     def join(self, sequences: Sequences) -> Member:
         """Take sequences into the batch, at its end."""
         first = len(self)
         member = Member(sequences, np.arange(first, first + len(sequences)))
+        self._fed = None
+        self._make_room(first + len(sequences), int(sequences.lengths.max()))
         self._holders += [(member, place) for place in range(len(sequences))]
-        self._before += [-1] * len(sequences)
         self._lengths = np.concatenate([self._lengths, sequences.lengths])
+        for row, source, length in zip(member.rows, sequences.rows, sequences.lengths, strict=True):
+            self._caches[:, row, :, :length] = sequences.caches[:, source, :, :length]
         for name, value in sequences.fixed.items():
             self._fixed.setdefault(name, _Rows()).put(first, value, sequences.rows)
         return member
@@ -71,106 +68,77 @@ class Window:
 
         Returns the sequences as they were after the last step, without pending tokens.
         """
-        before = [self._before[row] for row in member.rows]
-        lengths = self._lengths[member.rows]
-        if -1 in before:
-            kept = Sequences(member.sequences.rows, lengths, member.sequences.caches, {}, ((),) * len(before))
-        else:
-            # Its own places alone: else whoever goes on with it would hold the caches of the whole batch.
-            own = np.s_[before, :, -int(lengths.max()) :]
-            caches = {name: value[own] for name, value in self._present.items()}
-            kept = Sequences(np.arange(len(before)), lengths, caches, {}, ((),) * len(before))
+        kept = self._taken(member)
+        self._fed = None
         for row in sorted(member.rows.tolist(), reverse=True):
             self._move(len(self) - 1, row)
         return kept
 
     def whole(self, member: Member) -> Sequences:
         """A copy of a member's sequences as they are now, with all that they need to go on by themselves."""
-        places = [self._before[row] for row in member.rows]
-        caches, rows = (
-            (member.sequences.caches, member.sequences.rows) if -1 in places else (self._present, places)
-        )
-        return Sequences(
-            np.arange(len(places)),
-            self._lengths[member.rows],
-            {name: value[rows] for name, value in caches.items()},
-            {name: value[member.sequences.rows] for name, value in member.sequences.fixed.items()},
-            ((),) * len(places),
-        )
+        fixed = {name: value[member.sequences.rows] for name, value in member.sequences.fixed.items()}
+        return replace(self._taken(member), fixed=fixed)
 
     def step_alone(self, sequences: Sequences, ids: np.ndarray) -> tuple[np.ndarray, Sequences]:
         """A step of these sequences without the batch: logits, and the sequences after it."""
-        alone = Window(self._run, self._inputs, positions=self._positions, even=self._even)
+        alone = Window(self._decoder, even=self._even)
         member = alone.join(sequences)
-        return alone.step(ids), alone.whole(member)
-
-    def clear(self) -> None:
-        """Everybody leaves."""
-        self._holders, self._before, self._present = [], [], {}
-        self._lengths = np.empty(0, dtype=np.int64)
+        return alone.step(ids).copy(), alone.whole(member)
 
     def step(self, ids: np.ndarray) -> np.ndarray:
-        """Read one token a row, int64 (N,); returns logits, float32 (N, V). Nothing changes if it raises."""
-        width = padded_length(int(self._lengths.max()) + 1)
-        in_place = self._in_place()
-        # A row that fills up has read nothing, and nobody looks at it.
-        spare = np.zeros(len(self) % 2 if self._even else 0, dtype=np.int64)
-        lengths = np.concatenate([self._lengths, spare])
-        feeds = {
-            "input_ids": np.concatenate([ids, spare])[:, None],
-            "mask": (np.arange(width) >= (width - 1 - lengths)[:, None]).astype(np.int64),
-            **{name: rows.view(len(lengths)) for name, rows in self._fixed.items()},
-            **{name: self._cache(name, len(lengths), width - 1, in_place) for name in self._inputs},
-        }
-        if self._positions:
-            feeds["position_ids"] = lengths[:, None]
-        present = self._run(feeds)
-        logits = present.pop("logits")[: len(self)]
-        self._present = present
-        self._before = list(range(len(self)))
-        self._lengths = self._lengths + 1
+        """Read one token a row, int64 (N,).
+
+        Returns logits, float32 (N, V), until the next step. Nothing changes if it raises.
+        """
+        rows = len(self) + (len(self) % 2 if self._even else 0)
+        self._make_room(rows, int(self._lengths.max()) + 1)
+        inputs, caches = self._fed = self._fed or self._views(rows)
+        inputs["input_ids"][: len(self), 0] = ids
+        inputs["position_ids"][: len(self), 0] = self._lengths
+        inputs["seqlens_k"][: len(self)] = self._lengths
+        logits = self._decoder(inputs, caches)[: len(self)]
+        self._lengths += 1
         return logits
 
-    def _cache(self, name: str, rows: int, places: int, in_place: int) -> np.ndarray:
-        """The rows' caches, (rows, heads, places, head width), what is not theirs zero.
+    def _views(self, rows: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The inputs of a step of so many rows, and their caches; what fills up has read nothing."""
+        inputs: dict[str, np.ndarray] = {
+            "input_ids": np.zeros((rows, 1), dtype=np.int64),
+            "position_ids": np.zeros((rows, 1), dtype=np.int64),
+            "seqlens_k": np.zeros(rows, dtype=np.int32),
+            "total_sequence_length": np.array([self._caches.shape[3]], dtype=np.int32),
+            **{name: kept.view(rows) for name, kept in self._fixed.items()},
+        }
+        return inputs, self._caches[:, :rows]
 
-        The first `in_place` rows stand where they stood before.
-        """
-        heads, width = self._inputs[name]
-        past = self._past[name].shaped((rows, heads, places, width))
-        past[len(self) :] = 0
-        present = self._present.get(name)
-        if present is not None and in_place:
-            _right_aligned(past[:in_place], present[:in_place])
-        for row in range(in_place, len(self)):
-            before, length = self._before[row], int(self._lengths[row])
-            if before >= 0 and present is not None:
-                _right_aligned(past[row], present[before])
-            else:
-                member, place = self._holders[row]
-                cache = member.sequences.caches.get(name) if length else None
-                own = None if cache is None else cache[member.sequences.rows[place], :, -length:]
-                _right_aligned(past[row], own)
-        return past
+    def _make_room(self, rows: int, places: int) -> None:
+        """For so many rows of so many tokens each."""
+        count, room, heads, there, width = self._caches.shape
+        if rows > room or places > there:
+            room = room if rows <= room else max(rows, 2 * room)
+            shape = (count, room, heads, max(there, padded_length(places)), width)
+            before, self._caches = self._caches, np.empty(shape, dtype=np.float32)
+            self._caches[:, : len(self), :, :there] = before[:, : len(self)]
+            self._fed = None
 
-    def _in_place(self) -> int:
-        """How many rows, from the first one on, stand where they stood before."""
-        moved = (row for row, before in enumerate(self._before) if row != before)
-        return next(moved, len(self._before))
+    def _taken(self, member: Member) -> Sequences:
+        """Its own rows and places alone: else whoever goes on with it would hold the caches of the batch."""
+        lengths = self._lengths[member.rows]
+        caches = self._caches[:, member.rows, :, : int(lengths.max())]
+        return Sequences(np.arange(len(lengths)), lengths, caches, {}, ((),) * len(lengths))
 
     def _move(self, last: int, row: int) -> None:
         """The last row takes this row's place."""
-        for rows in self._fixed.values():
-            rows.move(last, row)
-        self._before[row] = self._before[last]
-        self._before.pop()
-        self._holders[row] = self._holders[last]
-        self._holders.pop()
-        self._lengths[row] = self._lengths[last]
-        self._lengths = self._lengths[:last]
-        if row < last:
-            member, place = self._holders[row]
+        if row != last:
+            length = self._lengths[last]
+            self._caches[:, row, :, :length] = self._caches[:, last, :, :length]
+            for rows in self._fixed.values():
+                rows.move(last, row)
+            member, place = self._holders[row] = self._holders[last]
             member.rows[place] = row
+            self._lengths[row] = self._lengths[last]
+        self._holders.pop()
+        self._lengths = self._lengths[:last]
 
 
 class _Rows:
@@ -178,13 +146,6 @@ class _Rows:
 
     def __init__(self) -> None:
         self._array = np.empty(0)
-
-    def shaped(self, shape: tuple[int, ...]) -> np.ndarray:
-        """float32, of this shape with any content; the same memory as long as it is large enough."""
-        size = math.prod(shape)
-        if self._array.size < size or self._array.ndim > 1:
-            self._array = np.zeros(size + size // 2, dtype=np.float32)
-        return self._array[:size].reshape(shape)
 
     def view(self, count: int) -> np.ndarray:
         """The first rows; one that was never put is zero, or what another one was."""
@@ -203,8 +164,7 @@ class _Rows:
             _fill(self._array[place], values[row], axis - 1)
 
     def move(self, source: int, target: int) -> None:
-        if source != target:
-            self._array[target] = self._array[source]
+        self._array[target] = self._array[source]
 
     def _grow(self, kept: int, room: int, length: int, axis: int, like: np.ndarray) -> None:
         shape = [room, *like.shape[1:]]
@@ -220,13 +180,3 @@ def _fill(target: np.ndarray, source: np.ndarray, axis: int) -> None:
     before = (slice(None),) * axis
     target[(*before, slice(length))] = source
     target[(*before, slice(length, None))] = 0
-
-
-def _right_aligned(target: np.ndarray, source: np.ndarray | None) -> None:
-    """Copy to the end of the last axis but one as much as there is and fits, zeros before it."""
-    room = target.shape[-2]
-    there = 0 if source is None else min(source.shape[-2], room)
-    if source is not None and there:
-        target[..., room - there :, :] = source[..., source.shape[-2] - there :, :]
-    if there < room:
-        target[..., : room - there, :] = 0

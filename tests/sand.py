@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from models.sequences import Sequences, padded
 from models.window import Window
-
-CACHE = "past.0.key"
 
 
 class SandEngine:
@@ -24,6 +22,7 @@ class SandEngine:
     """
 
     providers = ("none",)
+    caches = (1, 1, 1)
 
     def __init__(self, vocabulary: int, *, poison: int = -1, even: bool = False) -> None:
         self._vocabulary = vocabulary
@@ -34,29 +33,28 @@ class SandEngine:
 
     def read(self, prompts: Sequence[Sequence[int]]) -> Sequences:
         heads = [list(prompt[:-1]) for prompt in prompts]
-        ids, _ = padded(heads, left=True) if any(heads) else (np.zeros((len(heads), 0)), None)
+        ids, _ = padded(heads)
         return Sequences(
             np.arange(len(heads)),
             np.array([len(head) for head in heads]),
-            {CACHE: ids[:, None, :, None].astype(np.float32)},
+            ids[None, :, None, :, None].astype(np.float32),
             {},
             tuple((prompt[-1],) for prompt in prompts),
         )
 
     def window(self) -> Window:
-        return Window(self._step, {CACHE: (1, 1)}, positions=False, even=self._even)
+        return Window(self, even=self._even)
 
-    def _step(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        self.sizes.append(len(feeds["input_ids"]))
-        present = np.concatenate(
-            [feeds[CACHE], feeds["input_ids"][:, None, :, None].astype(np.float32)], axis=2
-        )
-        rows = [
-            row[mask.astype(bool)].astype(int).tolist()
-            for row, mask in zip(present[:, 0, :, 0], feeds["mask"], strict=True)
-        ]
+    def __call__(self, inputs: Mapping[str, np.ndarray], caches: np.ndarray) -> np.ndarray:
+        [[tokens]] = np.moveaxis(caches, 1, 2)[..., 0]
+        self.sizes.append(len(tokens))
+        lengths = inputs["seqlens_k"]
+        assert np.array_equal(lengths, inputs["position_ids"][:, 0])
+        assert inputs["total_sequence_length"] == [tokens.shape[1]]
+        tokens[np.arange(len(tokens)), lengths] = inputs["input_ids"][:, 0]
+        rows = [row[: length + 1].astype(int).tolist() for row, length in zip(tokens, lengths, strict=True)]
         if any(self.poison in row for row in rows):
             raise ValueError("poison")
         self.read_rows += rows
         logits = [np.random.default_rng(row).normal(size=self._vocabulary) for row in rows]
-        return {"logits": np.stack(logits).astype(np.float32), CACHE: present}
+        return np.stack(logits).astype(np.float32)

@@ -122,6 +122,19 @@ def test_int8_keeps_embeddings_and_output_layer_as_one(poet):
     assert np.abs(restored - embeddings).max() <= np.abs(embeddings).max() / 127 / 2 + 1e-6
 
 
+def test_a_bundle_of_an_older_export_is_refused(poet, tmp_path):
+    files = {name: poet.bundle.file(name) for name in poet.bundle.manifest["files"]}
+    graph = onnx.load(files["decoder.onnx"], load_external_data=False)
+    for names in (node.input for node in graph.graph.node):
+        names[:] = ["lengths" if name == "seqlens_k" else name for name in names]
+    [taken] = [entry for entry in graph.graph.input if entry.name == "seqlens_k"]
+    taken.name = "lengths"
+    files["decoder.onnx"] = tmp_path / "decoder.onnx"
+    files["decoder.onnx"].write_bytes(graph.SerializeToString())
+    with pytest.raises(CorruptArtifact, match="export the poet anew"):
+        Poet.open(write_bundle(tmp_path / "older", poet.bundle.manifest, files))
+
+
 @pytest.mark.parametrize("which", ["bundle", "small"])
 def test_a_candidate_does_not_depend_on_its_neighbours(poet, which):
     opened = Poet.open(getattr(poet, which))

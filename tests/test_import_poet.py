@@ -33,7 +33,7 @@ FACTS = {"origin": "made by a test", "licence": "none: random weights"}
 def new_model(arch: str) -> T5ForConditionalGeneration | GPT2LMHeadModel:
     """A small model of the original's make, with weights large enough that not every place looks alike."""
     if arch == "gpt2":
-        model = GPT2LMHeadModel(GPT2Config(vocab_size=SIZE, n_embd=48, n_layer=1, n_head=4, **IDS))
+        model = GPT2LMHeadModel(GPT2Config(vocab_size=SIZE, n_embd=48, n_layer=1, n_head=3, **IDS))
     else:
         sizes = {"d_model": 48, "d_kv": 8, "num_heads": 4, "d_ff": 96, "num_layers": 1}
         model = T5ForConditionalGeneration(

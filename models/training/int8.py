@@ -37,7 +37,8 @@ def quantise(model: onnx.ModelProto) -> None:
     _replace(model.graph.node, nodes)
     _drop_unused(model.graph)
     model.graph.initializer.extend(rewriting.added)
-    model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
+    if all(domain.domain != _DOMAIN for domain in model.opset_import):
+        model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
 
 
 def blocks_of(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

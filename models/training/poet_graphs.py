@@ -23,13 +23,8 @@ def poet_graphs(model: PreTrainedModel) -> dict[str, onnx.ModelProto]:
 
 def _gpt2(model: PreTrainedModel) -> onnx.ModelProto:
     config = model.config
-    arguments = {
-        "input_ids": torch.ones(2, 3, dtype=torch.int64),
-        "position_ids": torch.ones(2, 3, dtype=torch.int64),
-        "mask": _mask(2, 8),
-        "past": _cache(config.n_layer, config.n_head, config.n_embd // config.n_head),
-    }
-    return _decoder(Gpt2Decoder(model), arguments, layers=config.n_layer)
+    past = _cache(config.n_layer, config.n_head, config.n_embd // config.n_head)
+    return _decoder(Gpt2Decoder(model), {**_read(), "past": past}, layers=config.n_layer)
 
 
 def _t5_encoder(model: PreTrainedModel) -> onnx.ModelProto:
@@ -42,13 +37,22 @@ def _t5_decoder(model: PreTrainedModel) -> onnx.ModelProto:
     config = model.config
     layers, heads, width = config.num_decoder_layers, config.num_heads, config.d_kv
     arguments = {
-        "input_ids": torch.ones(2, 3, dtype=torch.int64),
-        "mask": _mask(2, 8),
+        **_read(),
         "source_mask": _mask(2, 7),
         "past": _cache(layers, heads, width),
         "cross": _cache(layers, heads, width, length=7),
     }
     return _decoder(T5Decoder(model), arguments, layers=layers)
+
+
+def _read() -> dict[str, torch.Tensor]:
+    """Three tokens of two sequences, whose caches have five places."""
+    return {
+        "input_ids": torch.ones(2, 3, dtype=torch.int64),
+        "position_ids": torch.ones(2, 3, dtype=torch.int64),
+        "seqlens_k": torch.ones(2, dtype=torch.int32),
+        "total_sequence_length": torch.ones(1, dtype=torch.int32),
+    }
 
 
 def _decoder(module: torch.nn.Module, arguments: dict, *, layers: int) -> onnx.ModelProto:
@@ -64,7 +68,7 @@ def _graph(module: torch.nn.Module, arguments: dict, outputs: list[str]) -> onnx
             shapes[name] = [{0: _AUTO, 2: _AUTO} for _ in value]
         else:
             inputs.append(name)
-            shapes[name] = {0: _AUTO, 1: _AUTO}
+            shapes[name] = dict.fromkeys(range(value.dim() if len(value) > 1 else 0), _AUTO)
     with torch.no_grad():
         program = torch.onnx.export(
             module.eval(),
@@ -87,6 +91,8 @@ def _names(prefix: str, layers: int) -> list[str]:
 
 
 def _cache(layers: int, heads: int, width: int, *, length: int = 5) -> list[torch.Tensor]:
+    if width % 8:
+        raise ValueError(f"ONNX Runtime's attention takes heads of a multiple of 8 numbers, not of {width}")
     return [torch.zeros(2, heads, length, width) for _ in range(2 * layers)]
 
 
