@@ -25,7 +25,7 @@ FILE = "ngram.npz"
 Ids = TypeVar("Ids", int, np.ndarray)
 
 STEP = 0.05
-"""Nats between two codes of a lift; the largest is 255 of them."""
+"""Nats between two codes of a lift."""
 
 
 class Fusion:
@@ -40,7 +40,8 @@ class Fusion:
         - `contexts`: uint32 (C,), sorted keys, see `context_key`.
         - `starts`: uint32 (C + 1,), where each context's lifts begin.
         - `ids`: uint16 (N,), what is lifted; each token once a context.
-        - `lifts`: uint8 (N,), in steps of STEP nats.
+        - `lifts`: integers (N,), in steps of STEP nats; below 0 where a token is held down
+          (`models.training.calibrate_poet`).
 
         `poet` and `ngram` are the powers; `line_start` is the token that stands before a line's first one.
         Raises ValueError for arrays that do not fit together.
@@ -51,7 +52,7 @@ class Fusion:
         self._unigrams = (ngram * arrays["unigrams"]).astype(np.float32)
         self._contexts, self._starts = arrays["contexts"], arrays["starts"].astype(np.int64)
         self._ids, self._lifts = arrays["ids"], arrays["lifts"]
-        self._nats = (ngram * STEP * np.arange(256)).astype(np.float32)
+        self._step = np.float32(ngram * STEP)
         ends = (len(self._ids), len(self._lifts))
         if len(self._starts) != len(self._contexts) + 1 or ends != (int(self._starts[-1]),) * 2:
             raise ValueError("the arrays of the n-gram model do not fit together")
@@ -81,7 +82,7 @@ class Fusion:
         place = int(self._contexts.searchsorted(np.uint32(key)))
         if place < len(self._contexts) and self._contexts[place] == key:
             these = slice(self._starts[place], self._starts[place + 1])
-            logits[self._ids[these]] += self._nats[self._lifts[these]]
+            logits[self._ids[these]] += self._lifts[these] * self._step
 
 
 def context_key(size: int, last: Ids, before: Ids | None = None) -> Ids:

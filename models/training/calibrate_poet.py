@@ -11,11 +11,11 @@ lift of each overused one is lowered by
 
     strength · log((ours + prior · class) / (people's + prior))
 
-down to no lift at all. People's are at the same number of pairs, by form. Most pairs stand too seldom in some
-hundred poems to say much of themselves; `class` is ours by people's of all pairs that people use about as
-often (the mean of a Poisson rate's posterior where rates of a class are gamma distributed around the class's;
-Robbins 1956, "An empirical Bayes approach to statistics"). Nothing is raised. Each round counts anew, with
-what the rounds before have lowered.
+to below nothing where that is what it takes. People's are at the same number of pairs, by form. Most pairs
+stand too seldom in some hundred poems to say much of themselves; `class` is ours by people's of all pairs
+that people use about as often (the mean of a Poisson rate's posterior where rates of a class are gamma
+distributed around the class's; Robbins 1956, "An empirical Bayes approach to statistics"). Nothing is raised.
+Each round counts anew, with what the rounds before have lowered.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ from models.training.quality.prompts import Prompt, prompts
 from models.training.quality.writing import LINE_CHOICES, WrittenPoem, write_poems
 
 _PRIOR = 5.0
+# Nats of a lift: a pair that is held down further is one that something else brings about, a keyword perhaps.
+_LOWEST = -5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,14 +108,14 @@ def lowered(
     *,
     ngram: float,
 ) -> tuple[dict[str, np.ndarray], int]:
-    """Arrays of a `models.fusion.Fusion` whose lifts of these pairs are so many nats lower, at least 0, where
-    the n-gram model counts to the power `ngram`; and how many of them it lifts at all."""
-    lifts, found = arrays["lifts"].copy(), 0
+    """Arrays of a `models.fusion.Fusion` whose lifts of these pairs are so many nats lower, where the n-gram
+    model counts to the power `ngram`; and how many of them it knows at all."""
+    lifts, found = arrays["lifts"].astype(np.int16), 0
     for pair, excess in nats.items():
         before, last = (tokenizer.id_of(character) for character in pair)
         place = _place(arrays, context_key(len(tokenizer), before), last)
         if place is not None:
-            lifts[place] = max(0, int(lifts[place]) - round(excess / (ngram * STEP)))
+            lifts[place] = max(round(_LOWEST / STEP), int(lifts[place]) - round(excess / (ngram * STEP)))
             found += 1
     return {**arrays, "lifts": lifts}, found
 
