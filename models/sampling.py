@@ -35,7 +35,7 @@ class Sampling:
     Raises InvalidOption.
     """
 
-    temperature: float = 0.95
+    temperature: float = 0.9
     top_p: float = 0.97
     top_k: int = 0
     min_p: float = 0.0

@@ -21,6 +21,6 @@ for arch in gpt2 t5; do
         --layers "$([ "$arch" = gpt2 ] && echo 6 || echo 4)" --optimizer muon --accumulate 2
     "$PYTHON" -m models.training.export_poet --run "$RUNS/$arch" --corpus "$RUNS/corpus" --out "models/bundles/$arch"
     "$PYTHON" -m models.training.calibrate_poet --bundle "models/bundles/$arch" --corpus "$RUNS/corpus" \
-        --out "models/bundles/$arch" --count 200 --rounds 3 --strength 2
+        --out "models/bundles/$arch" --count 200 --rounds 5 --strength 2
     "$PYTHON" -m models.training.evaluate --bundle "models/bundles/$arch" --corpus "$RUNS/corpus" --record
 done
