@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from models.bundle import open_bundle, write_bundle
-from models.fusion import FILE, STEP, Fusion
+from models.fusion import FILE, STEP, Fusion, read_arrays
 from models.tokenizer import CharacterTokenizer
 from models.training import calibrate_poet
 from models.training.calibrate_poet import lowered, overuse
+from models.training.fuse_poet import with_arrays
 from models.training.ngram_arrays import ngram_arrays
 from models.training.quality import writing
 from models.training.quality.writing import WrittenPoem
@@ -105,19 +106,29 @@ def hackneyed(monkeypatch):
 
 
 def lift(bundle, pair):
-    """Nats that the n-gram model gives to a pair's second character for its first."""
+    """Nats by which the n-gram model lifts a pair's second character after its first."""
     poet = CharacterTokenizer.read(bundle.file("vocab.txt"))
     fusion = Fusion.of(bundle, line_start=poet.eos_id)
     values = np.zeros(len(poet), np.float32)
     fusion.fuse(values, [poet.eos_id, poet.id_of(pair[0])])
-    return float(values[poet.id_of(pair[1])])
+    last = poet.id_of(pair[1])
+    return float(values[last] - fusion.ngram * read_arrays(bundle.file(FILE))["unigrams"][last])
 
 
-def test_the_command_lowers_what_the_poet_wrote_too_often(corpus, hackneyed, tmp_path, capsys):
+@pytest.fixture
+def untaught(tmp_path):
+    """The shipped poet as before any calibration: no pair of its n-gram model is held down."""
+    shipped = open_bundle(GPT2)
+    arrays = read_arrays(shipped.file(FILE))
+    lifts = np.maximum(arrays["lifts"], 0)
+    return with_arrays(shipped, tmp_path / "untaught", {**arrays, "lifts": lifts}, {})
+
+
+def test_the_command_lowers_what_the_poet_wrote_too_often(corpus, hackneyed, untaught, tmp_path, capsys):
     out = tmp_path / "out"
-    places = ["--bundle", str(GPT2), "--corpus", str(corpus), "--out", str(out)]
+    places = ["--bundle", str(untaught.path), "--corpus", str(corpus), "--out", str(out)]
     calibrate_poet.main([*places, "--count", "2", "--rounds", "2"])
-    before, after = open_bundle(GPT2), open_bundle(out)
+    before, after = untaught, open_bundle(out)
     stated = after.manifest["fusion"]["calibrated"][-1]
     assert f"{stated['pairs']} pairs lowered" in capsys.readouterr().out
     assert stated["share_above_people"][0] == stated["share_above_people"][1] > 0
