@@ -12,14 +12,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from models.batching import Heartbeat
-from models.sampling import Sampling, log_probabilities_of, pick
+from models.live import Live, alike, row_slices, rows_of
+from models.sampling import log_probabilities_of, pick
 from models.sequences import Sequences
-from models.tasks import EngineStopped, Listener, Progress, Task
-from models.window import Member, Window
+from models.tasks import EngineStopped, Listener, Mixture, Progress, Task
+from models.window import Window
 
 _IDLE_SECONDS = 2.0
 
@@ -49,28 +51,20 @@ class StepStats:
     step_seconds: float = 0.0
 
 
-class _Live:
-    """A task that is in the batch; `pending` are the tokens of each row that the decoder has not read yet."""
-
-    def __init__(self, progress: Progress, member: Member) -> None:
-        self.progress = progress
-        self.task = progress.task
-        self.member = member
-        self.pending = [list(tokens) for tokens in progress.begun.pending]
-
-
 class Stepper:
     """Runs tasks, many at a time. Its thread lives while there is work, and a little longer."""
 
-    def __init__(self, window: Window, *, max_rows: int = 128) -> None:
+    def __init__(self, window: Window, *, max_rows: int = 128, mixture: Mixture | None = None) -> None:
         """`max_rows`: a task waits as long as the batch would be larger with it, unless it is alone."""
         self._window = window
+        self._mixture = mixture
         self._max_rows = max_rows
         self._changed = threading.Condition()
         self._waiting: deque[Progress] = deque()
-        self._live: list[_Live] = []
+        self._live: list[Live] = []
         # Rows move when some leave, so that nobody leaves while a step's results are handed out.
-        self._ended: list[tuple[_Live, BaseException | None]] = []
+        self._ended: list[tuple[Live, BaseException | None]] = []
+        self._taken: list[tuple[Live, object, list[list[int]] | None]] = []
         self._thread: threading.Thread | None = None
         self._busy = False
         self._last = time.monotonic()
@@ -128,12 +122,12 @@ class Stepper:
         if progress.task.stopped():
             progress.end()
         else:
-            self._live.append(_Live(progress, self._window.join(progress.begun)))
+            self._live.append(Live(progress, self._window.join(progress.begun)))
 
-    def _release(self, live: _Live, error: BaseException | None = None, *, done: bool = False) -> None:
+    def _release(self, live: Live, error: BaseException | None = None, *, done: bool = False) -> None:
         self._live.remove(live)
-        sequences = self._window.leave(live.member)
-        live.progress.sequences = sequences if done else None
+        live.progress.sequences = self._window.leave(live.member, keep=done and live.task.goes_on)
+        live.progress.finished = done
         self.stats.failed += error is not None
         live.progress.end(error)
 
@@ -144,6 +138,7 @@ class Stepper:
             progresses = [*(live.progress for live in self._live), *self._waiting]
             self._live.clear()
             self._ended.clear()
+            self._taken.clear()
             self._waiting.clear()
             self._window.clear()
         for progress in progresses:
@@ -156,18 +151,19 @@ class Stepper:
         if not self._live:
             return
         logits = self._step()
+        # In the order of their rows, so that these need not be copied where all of them draw.
+        self._live.sort(key=lambda live: int(live.member.rows[0]))
         drawing = []
         for live in self._live:
             live.pending = [tokens[1:] for tokens in live.pending]
             if not live.pending[0]:
                 drawing.append(live)
-        weighted = np.empty_like(logits)
-        drawing = [live for live in drawing if self._guarded(live, self._weigh, logits, weighted)]
-        for some in _alike(drawing):
-            rows = np.concatenate([live.member.rows for live in some])
-            whole = np.array_equal(rows, np.arange(len(logits)))
-            own = (logits, weighted) if whole else (logits[rows], weighted[rows])
-            self._draw(some, *own)
+        if drawing:
+            self._write(drawing, logits)
+        # Only now: whoever is told wakes up, and takes the interpreter away from what is left to do here.
+        for live, *taken in self._taken:
+            self._guarded(live, self._tell, *taken)
+        self._taken.clear()
         for live, error in self._ended:
             self._release(live, error, done=error is None)
         self._ended.clear()
@@ -176,6 +172,7 @@ class Stepper:
     def _step(self) -> np.ndarray:
         """Logits, float32 (N, V), after the first of each row's pending tokens. Tasks that fail are gone."""
         began = time.perf_counter()
+        self._window.settle()
         try:
             logits = self._window.step(self._next_ids())
         except Exception:
@@ -212,33 +209,69 @@ class Stepper:
                 found.append(logits)
         return np.concatenate(found) if found else np.empty((0, 0), dtype=np.float32)
 
-    def _weigh(self, live: _Live, logits: np.ndarray, weighted: np.ndarray) -> None:
-        for place, row in enumerate(live.member.rows.tolist()):
-            live.task.weigh(place, logits[row], weighted[row])
-            if not np.isfinite(weighted[row].max()):
-                raise FloatingPointError("no token can be drawn: all are forbidden, or no number")
+    def _write(self, drawing: list[Live], logits: np.ndarray) -> None:
+        """Draw for these tasks, in the order of their rows, and let them take it.
 
-    def _draw(self, some: Sequence[_Live], logits: np.ndarray, weighted: np.ndarray) -> None:
+        Rows are treated together where that can be: NumPy lets go of the interpreter in each call for a
+        vocabulary, and it takes long to come back where others want it.
+        """
+        drawing = [live for live in drawing if self._guarded(live, self._ask)]
+        if not drawing:
+            return
+        own = rows_of(drawing, logits)
+        if self._mixture is not None:
+            self._mixture(own, [line for live in drawing for line in live.lines])
+        weighted = np.stack([weights for live in drawing for weights in live.weights])
+        weighted += own
+        places = row_slices(drawing)
+        able = [
+            self._guarded(live, self._guide, weighted[place])
+            for live, place in zip(drawing, places, strict=True)
+        ]
+        finite = np.isfinite(weighted.max(axis=1))
+        ready = [
+            (live, place)
+            for live, place, good in zip(drawing, places, able, strict=True)
+            if good and self._guarded(live, self._check, finite[place])
+        ]
+        for some in alike(ready):
+            rows = np.concatenate([np.arange(len(own))[place] for _, place in some])
+            theirs = (own, weighted) if len(rows) == len(own) else (own[rows], weighted[rows])
+            self._draw([live for live, _ in some], *theirs)
+
+    def _ask(self, live: Live) -> None:
+        rows = range(len(live.member.rows))
+        live.lines = [live.task.line(row) for row in rows]
+        live.weights = [live.task.weights(row) for row in rows]
+
+    def _guide(self, live: Live, weighted: np.ndarray) -> None:
+        for row, own in enumerate(weighted):
+            live.task.guide(row, own)
+
+    def _check(self, live: Live, finite: np.ndarray) -> None:
+        if not finite.all():
+            raise FloatingPointError("no token can be drawn: all are forbidden, or no number")
+
+    def _draw(self, some: Sequence[Live], logits: np.ndarray, weighted: np.ndarray) -> None:
         """Draw for tasks of one way of drawing, and let them take it; rows are in the tasks' order."""
         generators = [generator for live in some for generator in live.task.generators]
         ids = pick(weighted, some[0].task.sampling, generators)
         log_probabilities = log_probabilities_of(logits, ids)
         self.stats.tokens += len(ids)
-        first = 0
-        for live in some:
-            last = first + len(live.member.rows)
-            self._guarded(live, self._take, ids[first:last], log_probabilities[first:last])
-            first = last
+        for live, place in zip(some, row_slices(some), strict=True):
+            self._guarded(live, self._take, ids[place], log_probabilities[place])
 
-    def _take(self, live: _Live, ids: np.ndarray, log_probabilities: np.ndarray) -> None:
-        item, read = live.task.take(ids, log_probabilities)
+    def _take(self, live: Live, ids: np.ndarray, log_probabilities: np.ndarray) -> None:
+        self._taken.append((live, *live.task.take(ids, log_probabilities)))
+
+    def _tell(self, live: Live, item: object, read: list[list[int]] | None) -> None:
         live.progress.tell(item)
         if read is None:
             self._ended.append((live, None))
         else:
             live.pending = read
 
-    def _guarded(self, live: _Live, act: Callable[..., None], *arguments: np.ndarray) -> bool:
+    def _guarded(self, live: Live, act: Callable[..., None], *arguments: Any) -> bool:
         """Do it; what it raises ends this task alone. Returns whether it went well."""
         try:
             act(live, *arguments)
@@ -246,11 +279,3 @@ class Stepper:
             self._ended.append((live, error))
             return False
         return True
-
-
-def _alike(tasks: Sequence[_Live]) -> list[list[_Live]]:
-    """Tasks by their way of drawing."""
-    groups: dict[Sampling, list[_Live]] = {}
-    for live in tasks:
-        groups.setdefault(live.task.sampling, []).append(live)
-    return list(groups.values())

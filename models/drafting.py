@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.choice import LineJudge, Trials
-from models.fusion import Fusion
 from models.guidance import Guide
 from models.prosody import Form, Writing
 from models.sampling import Sampling, generator_of
@@ -118,11 +117,11 @@ class Draft:
         return [start + place for start, place in zip(starts, chosen, strict=True)]
 
 
-class LineTask:
-    """One line of every row, for the engine to write. Used by the engine's thread (`models.continuous.Task`).
+class LinesTask:
+    """Lines of every row, for the engine to write. Used by the engine's thread (`models.tasks.Task`).
 
-    At the line's end the rows' sequences have read all but its last character. What it tells, position by
-    position, is one token a row; a line that was stopped is not in `Row.lines`.
+    At its end the rows' sequences have read all but the last character. What it tells, position by position,
+    is one token a row; a line that was stopped is not in `Row.lines`.
     """
 
     def __init__(
@@ -134,30 +133,44 @@ class LineTask:
         sampling: Sampling,
         tokenizer: CharacterTokenizer,
         stopped: Callable[[], bool],
-        fusion: Fusion | None = None,
+        lines: int = 1,
+        goes_on: bool = True,
     ) -> None:
+        """`lines`: how many to write; the poet reads each one's end before it writes the next."""
         self.rows = rows
+        self.goes_on = goes_on
         self.sampling = sampling
         self.generators = [row.generator for row in rows]
         self.stopped = stopped
         self._form = form
         self._guide = guide
         self._tokenizer = tokenizer
-        self._fusion = fusion
+        self._to_come = lines
 
-    def weigh(self, row: int, logits: np.ndarray, weighted: np.ndarray) -> None:
-        if self._fusion is not None:
-            poem = self.rows[row]
-            self._fusion.fuse(logits, poem.ids[len(poem.ids) - len(poem.line) :])
-        np.add(logits, self._weights(self.rows[row], logits), out=weighted)
+    def line(self, row: int) -> Sequence[int]:
+        poem = self.rows[row]
+        return poem.ids[len(poem.ids) - len(poem.line) :]
+
+    def weights(self, row: int) -> np.ndarray:
+        writing = self.rows[row].writing
+        forced = writing.forced()
+        return writing.weights() if forced is None else _only(forced, self._tokenizer)
+
+    def guide(self, row: int, weighted: np.ndarray) -> None:
+        poem = self.rows[row]
+        if poem.writing.forced() is None:
+            self._guide.guide(weighted, poem.lines, poem.line, poem.ids)
 
     def take(
         self, ids: np.ndarray, log_probabilities: np.ndarray
     ) -> tuple[list[PoemToken], list[list[int]] | None]:
         drawn = zip(self.rows, ids.tolist(), log_probabilities.tolist(), strict=True)
         tokens = [self._write(row, index, value) for row, index, value in drawn]
-        at_end = not self.rows[0].line
-        return tokens, None if at_end else [[token.id] for token in tokens]
+        if self.rows[0].line:
+            return tokens, [[token.id] for token in tokens]
+        self._to_come -= 1
+        line_end = self._tokenizer.eos_id
+        return tokens, [[token.id, line_end] for token in tokens] if self._to_come else None
 
     def _write(self, row: Row, index: int, log_probability: float) -> PoemToken:
         token = PoemToken(
@@ -176,12 +189,6 @@ class LineTask:
             row.lines.append(row.line)
             row.line = ""
         return token
-
-    def _weights(self, row: Row, logits: np.ndarray) -> np.ndarray:
-        forced = row.writing.forced()
-        if forced is not None:
-            return _only(forced, self._tokenizer)
-        return self._guide.weights(row.writing.weights(), logits, row.lines, row.line, row.ids)
 
 
 def _only(character: str, tokenizer: CharacterTokenizer) -> np.ndarray:

@@ -66,22 +66,24 @@ class Fusion:
         arrays = read_arrays(bundle.file(stated["file"]))
         return cls(arrays, poet=float(stated["poet"]), ngram=float(stated["ngram"]), line_start=line_start)
 
-    def fuse(self, logits: np.ndarray, line: Sequence[int]) -> None:
-        """Turn a poet's logits of the next token, float32 (V,), into the mixture's, in place.
+    def fuse(self, logits: np.ndarray, lines: Sequence[Sequence[int]]) -> None:
+        """Turn a poet's logits of the next token, float32 (N, V), into the mixture's, in place.
 
-        `line` are the ids of its line so far.
+        `lines` are the ids of each row's line so far. What a row gives depends on it alone.
         """
         logits *= self._poet
         logits += self._unigrams
-        before, last = (self._line_start, self._line_start, *line)[-2:]
-        self._lift(logits, context_key(len(logits), last))
-        if len(line):
-            self._lift(logits, context_key(len(logits), last, before))
+        size = logits.shape[1]
+        for own, line in zip(logits, lines, strict=True):
+            before, last = (self._line_start, self._line_start, *line[-2:])[-2:]
+            self._lift(own, context_key(size, last))
+            if len(line):
+                self._lift(own, context_key(size, last, before))
 
     def _lift(self, logits: np.ndarray, key: int) -> None:
         place = int(self._contexts.searchsorted(np.uint32(key)))
         if place < len(self._contexts) and self._contexts[place] == key:
-            these = slice(self._starts[place], self._starts[place + 1])
+            these = slice(int(self._starts[place]), int(self._starts[place + 1]))
             logits[self._ids[these]] += self._lifts[these] * self._step
 
 

@@ -42,29 +42,24 @@ class Guide:
         self._opposites = opposites
         self._wishes = wishes
 
-    def weights(
-        self, rules: np.ndarray, logits: np.ndarray, lines: Sequence[str], line: str, ids: Sequence[int]
-    ) -> np.ndarray:
-        """What is added to the logits of the next character, the weights of the rules included: float32 (V,).
+    def guide(self, weighted: np.ndarray, lines: Sequence[str], line: str, ids: Sequence[int]) -> None:
+        """Change the logits of the next character in place.
 
         Args:
-            rules: (V,), −inf forbids; not changed.
-            logits: (V,), the poet's own.
+            weighted: float32 (V,), the poet's own with the weights of the rules added; −inf forbids.
             lines: the poem's finished lines.
             line: the beginning of the next one.
             ids: token ids of all that is written.
         """
-        weights = rules.copy()
-        if self._penalty:
+        if self._penalty and ids:
             free = line and may_double(line[-1], len(line) - 1, self._form.characters)
             repeated = np.array(ids[:-1] if free else ids, dtype=np.int64)
-            np.subtract.at(weights, repeated, self._penalty)
+            np.subtract.at(weighted, repeated, self._penalty)
         if self._wishes is not None:
-            self._wishes.add(weights, lines, line)
+            self._wishes.add(weighted, lines, line)
         if len(lines) in self._parallel_lines:
             scores = self._opposites.scores(lines[-1])[len(line)]
-            weights += tilt(logits + weights, scores, self._parallelism) * scores
-        return weights
+            weighted += tilt(weighted, scores, self._parallelism) * scores
 
 
 def tilt(logits: np.ndarray, scores: np.ndarray, mean: float) -> np.float32:

@@ -11,7 +11,7 @@ import numpy as np
 from models.batching import Batching
 from models.bundle import Bundle, CorruptArtifact
 from models.choice import LineJudge
-from models.drafting import Draft, LineTask, PoemToken, Row
+from models.drafting import Draft, LinesTask, PoemToken, Row
 from models.engine import open_engine
 from models.fusion import Fusion
 from models.guidance import PARALLELISM, Guide
@@ -66,14 +66,14 @@ class Poet:
         self.forms: tuple[str, ...] = tuple(name for name in FORMS if name in manifest["prompt"]["forms"])
         engine = open_engine(bundle, provider=provider, threads=threads)
         self.providers = engine.providers
-        self._engine = SharedEngine(engine, batching or Batching())
-        self.stats = self._engine.stats
-        self.heartbeat = self._engine.heartbeat
         self._tokenizer = CharacterTokenizer.read(bundle.file(manifest["tokenizer"]["vocabulary"]))
         self._template = PromptTemplate.from_manifest(manifest)
         self.subjects = tuple(self._template.subjects)
         self._line_end = self._tokenizer.id_of(EOS)
-        self._fusion = Fusion.of(bundle, line_start=self._line_end) if fused else None
+        fusion = Fusion.of(bundle, line_start=self._line_end) if fused else None
+        self._engine = SharedEngine(engine, batching or Batching(), None if fusion is None else fusion.fuse)
+        self.stats = self._engine.stats
+        self.heartbeat = self._engine.heartbeat
         self._lexicons: dict[str, Lexicon] = {}
         self._lock = Lock()
 
@@ -203,45 +203,51 @@ class Poet:
         self, draft: Draft, stopped: Callable[[], bool], listener: Listener | None
     ) -> Iterator[PoemToken]:
         """T5's encoder reads keywords and the lines so far, and its decoder writes the next line; GPT2 goes
-        with what it has read."""
-        by_line = self.architecture == "t5"
-        sequences: Sequences | None = None
+        on with what it has read, without a stop where nothing is chosen."""
+        if self.architecture == "t5":
+            yield from self._write_by_line(draft, stopped, listener)
+            return
+        sequences = self._engine.read(self._prompts(draft, with_lines=False))
+        if draft.line_choices == 1:
+            yield from _told(self._begin(draft, draft.rows, sequences, stopped, listener, draft.form.lines))
+            return
+        for line in range(draft.form.lines):
+            progress, chosen = yield from self._chosen(draft, sequences, line, stopped)
+            if progress.sequences is None:
+                return
+            ends = [[row.ids[-1], self._line_end] for row in draft.rows]
+            sequences = progress.sequences.take(chosen).reading(ends)
+
+    def _write_by_line(
+        self, draft: Draft, stopped: Callable[[], bool], listener: Listener | None
+    ) -> Iterator[PoemToken]:
         for line in range(draft.form.lines):
             if stopped():
                 return
-            if by_line or sequences is None:
-                sequences = self._engine.read(self._prompts(draft, with_lines=by_line))
-            sequences = yield from self._line(draft, sequences, line, stopped, listener)
-            if sequences is None:
+            sequences = self._engine.read(self._prompts(draft, with_lines=True))
+            if draft.line_choices == 1:
+                progress = self._begin(draft, draft.rows, sequences, stopped, listener)
+                yield from _told(progress)
+            else:
+                progress, _ = yield from self._chosen(draft, sequences, line, stopped)
+            if not progress.finished:
                 return
-            sequences = sequences.reading([[row.ids[-1], self._line_end] for row in draft.rows])
 
-    def _line(
-        self,
-        draft: Draft,
-        sequences: Sequences,
-        line: int,
-        stopped: Callable[[], bool],
-        listener: Listener | None,
-    ) -> Generator[PoemToken, None, Sequences | None]:
-        """One line of every candidate. Returns the sequences, which have read all of it but its last
-        character; None where it was stopped."""
-        if draft.line_choices == 1:
-            progress = self._begin(draft, draft.rows, sequences, stopped, listener)
-            for tokens in progress:
-                yield from tokens
-            return progress.sequences
+    def _chosen(
+        self, draft: Draft, sequences: Sequences, line: int, stopped: Callable[[], bool]
+    ) -> Generator[PoemToken, None, tuple[Progress, list[int]]]:
+        """One line of every candidate, chosen of several; returns which rows of the task go on."""
         trials = draft.trials(line)
         among = np.repeat(np.arange(len(draft.rows)), draft.line_choices)
         progress = self._begin(draft, trials, sequences.take(among), stopped)
         written = list(progress)
-        if progress.sequences is None:
-            return None
+        if not progress.finished:
+            return progress, []
         chosen = draft.choose(trials, written)
         draft.rows = [trials[place] for place in chosen]
         for tokens in written:
             yield from (tokens[place] for place in chosen)
-        return progress.sequences.take(chosen)
+        return progress, chosen
 
     def _begin(
         self,
@@ -250,15 +256,18 @@ class Poet:
         sequences: Sequences,
         stopped: Callable[[], bool],
         listener: Listener | None = None,
+        lines: int = 1,
     ) -> Progress:
-        task = LineTask(
+        last = len(rows[0].lines) + lines == draft.form.lines
+        task = LinesTask(
             rows,
             form=draft.form,
             guide=draft.guide,
             sampling=draft.sampling,
             tokenizer=self._tokenizer,
             stopped=stopped,
-            fusion=self._fusion,
+            lines=lines,
+            goes_on=self.architecture != "t5" and not last,
         )
         return self._engine.submit(task, sequences, listener)
 
@@ -283,3 +292,8 @@ class Poet:
             raise PromptTooLong(
                 f"keywords and poem need {needed} tokens, poet {self.name} has {self._template.max_tokens}"
             )
+
+
+def _told(progress: Progress) -> Iterator[PoemToken]:
+    for tokens in progress:
+        yield from tokens

@@ -10,10 +10,8 @@ import numpy as np
 _MAX_TEMPERATURE = 2.0
 _MAX_PENALTY = 10.0
 _MAX_SEED = 2**63 - 1
-# Tokens at least so many times as likely as the likeliest one are few, and mostly all that can be drawn.
-_FEW = (2e-3, 1e-4)
-# Of float32 sums of a vocabulary.
-_MARGIN = 1e-4
+# Odds that are added up together.
+_BLOCK = 64
 
 
 class InvalidOption(ValueError):
@@ -91,51 +89,69 @@ def draw(
 
 
 def pick(weighted: np.ndarray, sampling: Sampling, generators: Sequence[np.random.Generator]) -> np.ndarray:
-    """Ids, int64 (N,), drawn from logits float32 (N, V), as `draw`. What a row gives depends on it alone."""
-    uniforms = [generator.random() for generator in generators]
+    """Ids, int64 (N,), drawn from logits float32 (N, V), as `draw`. What a row gives depends on it alone.
+
+    Out of all tokens, and again where one falls outside the likeliest that `top_p` leaves: whether it does, a
+    sum of what is likelier tells, and nothing need be sorted.
+    """
     if sampling.temperature == 0.0:
         return weighted.argmax(axis=1)
     odds = weighted - weighted.max(axis=1, keepdims=True)
-    odds /= np.float32(sampling.temperature)
+    odds *= np.float32(1 / sampling.temperature)
     np.exp(odds, out=odds)
     if sampling.min_p:
         odds[odds < sampling.min_p] = 0.0
-    # Row by row: rows have from three tokens to some hundred to sort, and one matrix of them is mostly empty.
-    rows = zip(odds, odds.sum(axis=1), uniforms, strict=True)
-    return np.array([_drawn(*row, sampling) for row in rows], dtype=np.int64)
-
-
-def _drawn(odds: np.ndarray, total: np.float32, uniform: float, sampling: Sampling) -> int:
-    """An id out of odds, float32 (V,), by a number from 0 to 1; `total` is their sum."""
-    ids, likeliest = _sorted(odds, _candidates(odds, total, sampling))
     if sampling.top_k:
-        likeliest = likeliest[: sampling.top_k]
-    cumulative = np.cumsum(likeliest, dtype=np.float64)
-    mass = cumulative[-1] if sampling.top_k else total
-    # The token that crosses top_p is kept, so there is always one.
-    kept = min(int(cumulative.searchsorted(sampling.top_p * mass)), len(cumulative) - 1)
-    drawn = cumulative[: kept + 1].searchsorted(uniform * cumulative[kept], side="right")
-    return int(ids[min(int(drawn), kept)])
+        for row in odds:
+            _keep_likeliest(row, sampling.top_k)
+    ids, totals = _proportional(odds, [generator.random() for generator in generators])
+    if sampling.top_p < 1.0:
+        own = odds[np.arange(len(ids)), ids]
+        likelier = (odds * (odds >= own[:, np.newaxis])).sum(axis=1) - own
+        most = sampling.top_p * totals
+        for row in np.flatnonzero(likelier >= most).tolist():
+            ids[row] = _among_likeliest(odds[row], int(ids[row]), most[row], generators[row])
+    return ids
 
 
-def _candidates(odds: np.ndarray, total: np.float32, sampling: Sampling) -> np.ndarray:
-    """Ids of tokens that hold all that may be drawn: sorting the whole vocabulary would take much longer."""
-    for least in _FEW:
-        ids = (odds >= least).nonzero()[0]
-        if len(ids) >= sampling.top_k > 0:
-            return ids
-        if not sampling.top_k and odds[ids].sum(dtype=np.float64) > (sampling.top_p + _MARGIN) * total:
-            return ids
-    return odds.nonzero()[0]
+def _keep_likeliest(odds: np.ndarray, count: int) -> None:
+    """Make all odds of a row (V,) 0 but so many of the highest; of equal ones the smaller ids' are kept."""
+    if count < len(odds):
+        least = np.partition(odds, -count)[-count]
+        equal = np.flatnonzero(odds == least)
+        odds[odds < least] = 0.0
+        odds[equal[count - np.count_nonzero(odds > least) :]] = 0.0
 
 
-def _sorted(odds: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """These ids and their odds, the likeliest first, of equal ones the smaller id."""
-    # Odds are not negative: their bits have their order. NumPy sorts numbers many times faster than places.
-    keys = (~odds[ids].view(np.uint32)).astype(np.uint64) << np.uint64(32) | ids.astype(np.uint64)
-    keys.sort()
-    ids = (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    return ids, odds[ids]
+def _proportional(odds: np.ndarray, uniforms: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row (V,) of odds an id, drawn by a number from 0 to 1, and the sum: int64 and float64 (N,)."""
+    rows, (_, size) = np.arange(len(odds)), odds.shape
+    # First the block that the id is in: a running sum of all odds would take longer than all else here.
+    blocks = np.add.reduceat(odds, np.arange(0, size, _BLOCK), axis=1).cumsum(axis=1, dtype=np.float64)
+    totals = blocks[:, -1]
+    targets = np.array(uniforms) * totals
+    block = np.minimum((blocks <= targets[:, np.newaxis]).sum(axis=1), blocks.shape[1] - 1)
+    before = np.where(block > 0, blocks[rows, block - 1], 0.0)
+    places = np.minimum(block[:, np.newaxis] * _BLOCK + np.arange(_BLOCK), size - 1)
+    within = odds[rows[:, np.newaxis], places].cumsum(axis=1, dtype=np.float64)
+    passed = (within <= (targets - before)[:, np.newaxis]).sum(axis=1)
+    ids = np.minimum(block * _BLOCK + passed, size - 1)
+    # At a block's end rounding may leave a target behind all of its odds.
+    for row in np.flatnonzero(odds[rows, ids] == 0.0):
+        ids[row] = odds[row].argmax()
+    return ids, totals
+
+
+def _among_likeliest(odds: np.ndarray, index: int, most: float, generator: np.random.Generator) -> int:
+    """This id, or one drawn anew out of a row (V,) of odds: one of which all that are likelier sum up to less
+    than `most`. Of equal ones the smaller ids are likelier."""
+    while True:
+        odds = np.where(odds >= odds[index], odds, 0.0)
+        equal = np.flatnonzero(odds == odds[index])
+        odds[equal[equal >= index]] = 0.0
+        if odds.sum() < most:
+            return index
+        [index] = _proportional(odds[np.newaxis], [generator.random()])[0].tolist()
 
 
 def log_probabilities_of(logits: np.ndarray, ids: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from models.batching import Batcher, Batching, BatchStats, Heartbeat
 from models.continuous import Stepper, StepStats
 from models.engine import Engine
 from models.sequences import Sequences, padded_length
-from models.tasks import Listener, Progress, Task
+from models.tasks import Listener, Mixture, Progress, Task
 
 Prompts = Sequence[Sequence[int]]
 
@@ -36,9 +36,9 @@ class SharedEngine:
         stats: counters, only ever growing.
     """
 
-    def __init__(self, engine: Engine, batching: Batching) -> None:
+    def __init__(self, engine: Engine, batching: Batching, mixture: Mixture | None = None) -> None:
         self._engine = engine
-        self._stepper = Stepper(engine.window(), max_rows=batching.max_rows)
+        self._stepper = Stepper(engine.window(), max_rows=batching.max_rows, mixture=mixture)
         self._reader = Batcher(self._read_all, max_batch=batching.max_batch, max_wait_us=batching.max_wait_us)
         self.stats = EngineStats(self._reader.stats, self._stepper.stats)
 

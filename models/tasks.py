@@ -18,6 +18,10 @@ class EngineStopped(RuntimeError):
     """The thread that takes the steps has died; the next task starts another one."""
 
 
+Mixture: TypeAlias = Callable[[np.ndarray, Sequence[Sequence[int]]], None]
+"""Turns the logits of the next token, float32 (N, V), into those of the model that log probabilities are told
+of, in place; by the ids of each row's line so far."""
+
 Listener: TypeAlias = Callable[[Any], None]
 """Is told each item by the engine's thread, at once; what it does must be short."""
 
@@ -28,6 +32,7 @@ class Task(Protocol):
     Attributes:
         sampling: how its tokens are drawn.
         generators: the random numbers of each row.
+        goes_on: whether its rows are wanted as they are at its end.
     """
 
     @property
@@ -36,14 +41,21 @@ class Task(Protocol):
     @property
     def generators(self) -> Sequence[np.random.Generator]: ...
 
+    @property
+    def goes_on(self) -> bool: ...
+
     def stopped(self) -> bool:
         """Whether to end here; asked before each step."""
 
-    def weigh(self, row: int, logits: np.ndarray, weighted: np.ndarray) -> None:
-        """Write logits (V,), and what is added to them for this row, to `weighted` (V,); one is finite.
+    def line(self, row: int) -> Sequence[int]:
+        """Token ids of the line that this row is writing: what the engine's mixture goes by."""
 
-        `logits` may be changed in place: what they then are is the model that log probabilities are told of.
-        """
+    def weights(self, row: int) -> np.ndarray:
+        """What is added to a row's logits, float32 (V,), not to be changed: −inf forbids a token."""
+
+    def guide(self, row: int, weighted: np.ndarray) -> None:
+        """Change a row's logits, float32 (V,), to which its weights were added, in place; one is to stay
+        finite."""
 
     def take(self, ids: np.ndarray, log_probabilities: np.ndarray) -> tuple[object, list[list[int]] | None]:
         """Take the drawn tokens, both (N,).
@@ -59,13 +71,15 @@ class Progress:
     more than all else that is done for it.
 
     Attributes:
-        sequences: after the iteration, the rows as they are then; None where the task was stopped.
+        finished: after the iteration, whether the task came to its end; it did not where it was stopped.
+        sequences: then the rows of one that goes on, as they are at its end; else None.
     """
 
     def __init__(self, task: Task, sequences: Sequences, listener: Listener | None = None) -> None:
         self.task = task
         self.begun = sequences
         self.came = time.monotonic()
+        self.finished = False
         self.sequences: Sequences | None = None
         self._listener = listener
         self._heard: list[Any] = []

@@ -7,6 +7,8 @@ what a row gives does not depend on the others' lengths.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -38,41 +40,41 @@ class Window:
         self.clear()
 
     def __len__(self) -> int:
-        return len(self._holders)
+        return len(self._holders) - len(self._gaps)
 
     def clear(self) -> None:
         """Everybody leaves, and the memory is given back."""
         count, heads, width = self._decoder.caches
-        self._holders: list[tuple[Member, int]] = []
+        self._holders: list[tuple[Member, int] | None] = []
+        self._gaps: set[int] = set()
         self._lengths = np.empty(0, dtype=np.int64)
         self._caches = np.empty((count, 0, heads, 0, width), dtype=np.float32)
         self._fixed: dict[str, _Rows] = {}
-        self._fed: tuple[dict[str, np.ndarray], np.ndarray] | None = None
+        self._fed = _Fed()
 
     def join(self, sequences: Sequences) -> Member:
-        """Take sequences into the batch, at its end."""
-        first = len(self)
-        member = Member(sequences, np.arange(first, first + len(sequences)))
-        self._fed = None
-        self._make_room(first + len(sequences), int(sequences.lengths.max()))
-        self._holders += [(member, place) for place in range(len(sequences))]
-        self._lengths = np.concatenate([self._lengths, sequences.lengths])
-        for row, source, length in zip(member.rows, sequences.rows, sequences.lengths, strict=True):
+        """Take sequences into the batch: where some have left, then at its end."""
+        alone = not len(self)
+        member = Member(sequences, self._vacant(len(sequences)))
+        self._make_room(len(self._holders), int(sequences.lengths.max()))
+        self._lengths[member.rows] = sequences.lengths
+        places = zip(member.rows.tolist(), sequences.rows, sequences.lengths.tolist(), strict=True)
+        for place, (row, source, length) in enumerate(places):
+            self._holders[row] = (member, place)
             self._caches[:, row, :, :length] = sequences.caches[:, source, :, :length]
         for name, value in sequences.fixed.items():
-            self._fixed.setdefault(name, _Rows()).put(first, value, sequences.rows)
+            self._fixed.setdefault(name, _Rows()).put(member.rows, value, sequences.rows, alone=alone)
         return member
 
-    def leave(self, member: Member) -> Sequences:
-        """Take a member's sequences out; the last rows of the batch move to their places.
+    def leave(self, member: Member, *, keep: bool = True) -> Sequences | None:
+        """Take a member's sequences out.
 
-        Returns the sequences as they were after the last step, without pending tokens.
+        Returns them as they were after the last step, without pending tokens; None unless `keep`.
         """
-        kept = self._taken(member)
-        self._fed = None
-        for row in sorted(member.rows.tolist(), reverse=True):
-            self._move(len(self) - 1, row)
-        return kept
+        for row in member.rows.tolist():
+            self._holders[row] = None
+            self._gaps.add(row)
+        return self._taken(member) if keep else None
 
     def whole(self, member: Member) -> Sequences:
         """A copy of a member's sequences as they are now, with all that they need to go on by themselves."""
@@ -85,41 +87,52 @@ class Window:
         member = alone.join(sequences)
         return alone.step(ids).copy(), alone.whole(member)
 
+    def settle(self) -> None:
+        """Move the last rows of the batch to where some have left, so that rows are without a gap."""
+        while self._gaps:
+            last = len(self._holders) - 1
+            if last in self._gaps:
+                self._gaps.remove(last)
+            else:
+                self._move(last, self._gaps.pop())
+            self._holders.pop()
+        self._lengths = self._lengths[: len(self)]
+
     def step(self, ids: np.ndarray) -> np.ndarray:
-        """Read one token a row, int64 (N,).
+        """Read one token a row, int64 (N,), of a batch that is settled.
 
         Returns logits, float32 (N, V), until the next step. Nothing changes if it raises.
         """
         rows = len(self) + (len(self) % 2 if self._even else 0)
         self._make_room(rows, int(self._lengths.max()) + 1)
-        inputs, caches = self._fed = self._fed or self._views(rows)
-        inputs["input_ids"][: len(self), 0] = ids
-        inputs["position_ids"][: len(self), 0] = self._lengths
-        inputs["seqlens_k"][: len(self)] = self._lengths
-        logits = self._decoder(inputs, caches)[: len(self)]
+        inputs = self._fed.inputs(rows, self._caches, self._fixed)
+        values = {"input_ids": ids, "position_ids": self._lengths, "seqlens_k": self._lengths}
+        for name, value in values.items():
+            flat = inputs[name].reshape(-1)
+            flat[: len(self)] = value
+            flat[len(self) :] = 0
+        logits = self._decoder(inputs, self._fed.caches)[: len(self)]
         self._lengths += 1
         return logits
 
-    def _views(self, rows: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """The inputs of a step of so many rows, and their caches; what fills up has read nothing."""
-        inputs: dict[str, np.ndarray] = {
-            "input_ids": np.zeros((rows, 1), dtype=np.int64),
-            "position_ids": np.zeros((rows, 1), dtype=np.int64),
-            "seqlens_k": np.zeros(rows, dtype=np.int32),
-            "total_sequence_length": np.array([self._caches.shape[3]], dtype=np.int32),
-            **{name: kept.view(rows) for name, kept in self._fixed.items()},
-        }
-        return inputs, self._caches[:, :rows]
+    def _vacant(self, count: int) -> np.ndarray:
+        """So many rows, int64 (N,), that nobody holds."""
+        gaps = sorted(self._gaps)[:count]
+        self._gaps.difference_update(gaps)
+        first, more = len(self._holders), count - len(gaps)
+        self._holders += [None] * more
+        self._lengths = np.concatenate([self._lengths, np.zeros(more, dtype=np.int64)])
+        return np.array([*gaps, *range(first, first + more)])
 
     def _make_room(self, rows: int, places: int) -> None:
         """For so many rows of so many tokens each."""
         count, room, heads, there, width = self._caches.shape
         if rows > room or places > there:
+            kept = min(room, len(self._holders))
             room = room if rows <= room else max(rows, 2 * room)
             shape = (count, room, heads, max(there, padded_length(places)), width)
             before, self._caches = self._caches, np.empty(shape, dtype=np.float32)
-            self._caches[:, : len(self), :, :there] = before[:, : len(self)]
-            self._fed = None
+            self._caches[:, :kept, :, :there] = before[:, :kept]
 
     def _taken(self, member: Member) -> Sequences:
         """Its own rows and places alone: else whoever goes on with it would hold the caches of the batch."""
@@ -129,49 +142,80 @@ class Window:
 
     def _move(self, last: int, row: int) -> None:
         """The last row takes this row's place."""
-        if row != last:
-            length = self._lengths[last]
-            self._caches[:, row, :, :length] = self._caches[:, last, :, :length]
-            for rows in self._fixed.values():
-                rows.move(last, row)
-            member, place = self._holders[row] = self._holders[last]
-            member.rows[place] = row
-            self._lengths[row] = self._lengths[last]
-        self._holders.pop()
-        self._lengths = self._lengths[:last]
+        length = self._lengths[last]
+        self._caches[:, row, :, :length] = self._caches[:, last, :, :length]
+        for rows in self._fixed.values():
+            rows.move(last, row)
+        holder = self._holders[row] = self._holders[last]
+        assert holder is not None
+        member, place = holder
+        member.rows[place] = row
+        self._lengths[row] = length
+
+
+class _Fed:
+    """What a step is given. Made anew where rows or memory are others than in the step before: what stays
+    the same need not be bound again."""
+
+    def __init__(self) -> None:
+        self.caches = np.empty(0, dtype=np.float32)
+        self._inputs: dict[str, np.ndarray] = {}
+        self._made_of: list[np.ndarray] = []
+
+    def inputs(self, rows: int, caches: np.ndarray, fixed: Mapping[str, _Rows]) -> dict[str, np.ndarray]:
+        """The inputs of a step of so many rows; what fills up has read nothing. Renews `caches`."""
+        views = {name: kept.view(rows) for name, kept in fixed.items()}
+        made_of = [caches, *(kept.array for kept in fixed.values())]
+        same = len(made_of) == len(self._made_of) and all(map(operator.is_, made_of, self._made_of))
+        if not same or len(self._inputs["seqlens_k"]) != rows:
+            self._made_of = made_of
+            self.caches = caches[:, :rows]
+            self._inputs = {
+                "input_ids": np.zeros((rows, 1), dtype=np.int64),
+                "position_ids": np.zeros((rows, 1), dtype=np.int64),
+                "seqlens_k": np.zeros(rows, dtype=np.int32),
+                "total_sequence_length": np.array([caches.shape[3]], dtype=np.int32),
+                **views,
+            }
+        return self._inputs
 
 
 class _Rows:
     """An array with room for more rows, so that few changes of the batch copy all of it."""
 
     def __init__(self) -> None:
-        self._array = np.empty(0)
+        self.array = np.empty(0)
 
     def view(self, count: int) -> np.ndarray:
         """The first rows; one that was never put is zero, or what another one was."""
-        if count > len(self._array):
-            self._array = np.concatenate([self._array, np.zeros_like(self._array[:1])])
-        return self._array[:count]
+        if count > len(self.array):
+            self.array = np.concatenate([self.array, np.zeros_like(self.array[:1])])
+        return self.array[:count]
 
-    def put(self, first: int, values: np.ndarray, rows: np.ndarray) -> None:
-        """Rows `first` and following become `values[rows]`, filled up with 0 along the axis of tokens."""
+    def put(self, places: np.ndarray, values: np.ndarray, rows: np.ndarray, *, alone: bool) -> None:
+        """These places become `values[rows]`, filled up with 0 along the axis of tokens.
+
+        `alone`: whether nothing else is kept; then that axis may become shorter again.
+        """
         axis = 1 if values.ndim == 2 else 2
-        last = first + len(rows)
-        length = max(values.shape[axis], self._array.shape[axis] if first else 0)
-        if self._array.ndim != values.ndim or last > len(self._array) or length != self._array.shape[axis]:
-            self._grow(first, max(last, 2 * first), length, axis, values)
-        for place, row in enumerate(rows, first):
-            _fill(self._array[place], values[row], axis - 1)
+        kept = self.array if self.array.ndim == values.ndim and not alone else self.array[:0]
+        length = max(values.shape[axis], kept.shape[axis] if len(kept) else 0)
+        last = int(places.max()) + 1
+        if self.array.ndim != values.ndim or last > len(self.array) or length != self.array.shape[axis]:
+            room = len(kept) if last <= len(kept) else max(last, 2 * len(kept))
+            self._grow(kept, room, length, axis, values)
+        for place, row in zip(places, rows, strict=True):
+            _fill(self.array[place], values[row], axis - 1)
 
     def move(self, source: int, target: int) -> None:
-        self._array[target] = self._array[source]
+        self.array[target] = self.array[source]
 
-    def _grow(self, kept: int, room: int, length: int, axis: int, like: np.ndarray) -> None:
+    def _grow(self, kept: np.ndarray, room: int, length: int, axis: int, like: np.ndarray) -> None:
         shape = [room, *like.shape[1:]]
         shape[axis] = length
-        old, self._array = self._array, np.zeros(shape, dtype=like.dtype)
-        for place in range(kept):
-            _fill(self._array[place], old[place], axis - 1)
+        self.array = np.zeros(shape, dtype=like.dtype)
+        for place, row in enumerate(kept):
+            _fill(self.array[place], row, axis - 1)
 
 
 def _fill(target: np.ndarray, source: np.ndarray, axis: int) -> None:

@@ -6,7 +6,7 @@ of variety, for the likeliest lines are chosen with them; a bonus on the logits 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,11 +58,16 @@ class Wishes:
             return
         going_on = {self._words[word][begun] for word, begun in self._begun(unused, line)}
         if going_on:
-            weights[list(going_on)] += self._bonus.next
+            self._raise(weights, going_on, self._bonus.next)
             return
         room = self._length - len(line)
         firsts = {self._words[word][0] for word in unused if len(word) <= room}
-        weights[list(firsts)] += self._bonus.first
+        self._raise(weights, firsts, self._bonus.first)
+
+    def _raise(self, weights: np.ndarray, ids: Iterable[int], bonus: float) -> None:
+        # One by one: for two or three of them an array of places costs more.
+        for index in ids:
+            weights[index] += bonus
 
     def _begun(self, words: Sequence[str], line: str) -> Iterator[tuple[str, int]]:
         """Words that fit and that the line ends with the beginning of, and how much of them is there."""

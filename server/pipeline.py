@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -87,12 +88,12 @@ def compose(
     line_similarity: bool = True,
     clock: Clock | None = None,
     stopped: Callable[[], bool] = lambda: False,
-    tell: Callable[[PoemToken], None] | None = None,
+    tell: Callable[[PoemToken | Line], None] | None = None,
 ) -> Iterator[Event]:
     """The events of a poem as they are made: Retrieved, Token and Line, Finished.
 
-    `line_similarity`: whether lines are chosen by their similarity to the source too. Tokens that `tell` is
-    told, by the poet's own thread, before the iterator would come to them, are left out there.
+    `line_similarity`: whether lines are chosen by their similarity to the source too. Tokens and lines that
+    `tell` is told, by the poet's own thread, before the iterator would come to them, are left out there.
     Ends early, without Finished, within one decoding step once `stopped` says so. Raises ImpossibleRules,
     InvalidImage, InvalidOption, PromptTooLong or UnknownModel before the first token.
     """
@@ -113,7 +114,7 @@ def compose(
 
     judge = LineJudge(query=query, encode=snapshot.encoder.encode_texts) if chosen_by_query else LineJudge()
     drafts = [Draft(form, rules.rhymes) for _ in range(wish.candidates)]
-    ahead = _Ahead(tell, clock)
+    ahead = _Ahead(tell, clock, form)
     for event in _write(poet, wish, keywords, form, constraint, judge, drafts, stopped, ahead):
         clock.since_arrival("first_token_ms")
         yield event
@@ -175,24 +176,30 @@ def _keywords(snapshot: Snapshot, wish: Composition, query: np.ndarray | None) -
 
 
 class _Ahead:
-    """Tells tokens as the poet draws them, past the thread that writes the poem.
+    """Tells tokens and lines as the poet draws them, past the thread that writes the poem.
 
     Attributes:
         listener: for the poet; None where nobody is to be told.
         told: how many tokens were told.
     """
 
-    def __init__(self, tell: Callable[[PoemToken], None] | None, clock: Clock) -> None:
+    def __init__(self, tell: Callable[[PoemToken | Line], None] | None, clock: Clock, form: Form) -> None:
         self.listener = None if tell is None else self._hear
         self.told = 0
         self._tell = tell
         self._clock = clock
+        self._form = form
+        self._begun: defaultdict[int, str] = defaultdict(str)
 
     def _hear(self, tokens: Sequence[PoemToken]) -> None:
         assert self._tell is not None
         self._clock.since_arrival("first_token_ms")
         for token in tokens:
             self._tell(token)
+            text = self._begun[token.candidate] = self._begun[token.candidate] + token.text
+            if len(text) == self._form.characters:
+                self._tell(Line(candidate=token.candidate, line=token.line, text=text))
+                del self._begun[token.candidate]
         self.told += len(tokens)
 
 
@@ -227,8 +234,8 @@ def _write(
         draft.add(token.line, token.text, token.log_probability)
         if number >= ahead.told:
             yield token
-        if token.position == form.characters - 1:
-            yield Line(candidate=token.candidate, line=token.line, text=draft.lines[token.line])
+            if token.position == form.characters - 1:
+                yield Line(candidate=token.candidate, line=token.line, text=draft.lines[token.line])
 
 
 def _unit(values: object, dimension: int) -> np.ndarray:

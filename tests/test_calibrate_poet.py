@@ -58,9 +58,9 @@ def test_a_lift_falls_by_that_many_nats_below_nothing_too_but_not_without_end():
     assert found == 2
 
     def logits(given, before):
-        values = np.zeros(len(poet), np.float32)
+        [values] = rows = np.zeros((1, len(poet)), np.float32)
         fusion = Fusion(given, poet=1.0, ngram=0.5, line_start=poet.eos_id)
-        fusion.fuse(values, [poet.eos_id, poet.id_of(before)])
+        fusion.fuse(rows, [[poet.eos_id, poet.id_of(before)]])
         return values
 
     change = logits(low, "白") - logits(arrays, "白")
@@ -109,8 +109,8 @@ def lift(bundle, pair):
     """Nats by which the n-gram model lifts a pair's second character after its first."""
     poet = CharacterTokenizer.read(bundle.file("vocab.txt"))
     fusion = Fusion.of(bundle, line_start=poet.eos_id)
-    values = np.zeros(len(poet), np.float32)
-    fusion.fuse(values, [poet.eos_id, poet.id_of(pair[0])])
+    [values] = rows = np.zeros((1, len(poet)), np.float32)
+    fusion.fuse(rows, [[poet.eos_id, poet.id_of(pair[0])]])
     last = poet.id_of(pair[1])
     return float(values[last] - fusion.ngram * read_arrays(bundle.file(FILE))["unigrams"][last])
 

@@ -22,17 +22,27 @@ BOLD = Sampling(temperature=1.0, top_p=1.0)
 class Writer:
     """Writes so many tokens a row; every third time it reads a 7 after them."""
 
-    def __init__(self, rows: int, steps: int, *, seed: int = 0, sampling: Sampling = BOLD) -> None:
+    def __init__(
+        self, rows: int, steps: int, *, seed: int = 0, sampling: Sampling = BOLD, goes_on: bool = True
+    ) -> None:
         self.sampling = sampling
+        self.goes_on = goes_on
         self.generators = [generator_of(seed, row) for row in range(rows)]
         self.written: list[list[int]] = []
         self.log_probabilities: list[list[float]] = []
         self.stopped: Callable[[], bool] = lambda: False
         self._steps = steps
 
-    def weigh(self, row: int, logits: np.ndarray, weighted: np.ndarray) -> None:
-        weighted[:] = logits
-        weighted[POISON] = -np.inf
+    def line(self, row: int) -> list[int]:
+        return [ids[row] for ids in self.written]
+
+    def weights(self, row: int) -> np.ndarray:
+        weights = np.zeros(VOCABULARY, dtype=np.float32)
+        weights[POISON] = -np.inf
+        return weights
+
+    def guide(self, row: int, weighted: np.ndarray) -> None:
+        weighted[row] += 0.5
 
     def take(self, ids: np.ndarray, log_probabilities: np.ndarray) -> tuple[object, list[list[int]] | None]:
         self.written.append(ids.tolist())
@@ -84,6 +94,20 @@ def test_a_task_tells_what_it_takes_and_gives_its_rows_back():
     assert engine.read_rows[-1][:3] == [1, 2, 3]
     assert engine.read_rows[-1][-2] == 5
     assert len(more.written[0]) == 3
+
+
+def test_rows_that_do_not_go_on_are_not_kept_and_their_places_are_taken():
+    engine = SandEngine(VOCABULARY)
+    stepper = Stepper(engine.window())
+    writers = [Writer(2, steps, seed=steps, goes_on=False) for steps in (9, 3, 12, 5)]
+    progresses = [begin(stepper, engine, writer, [steps, 1]) for steps, writer in enumerate(writers)]
+    for progress in progresses:
+        list(progress)
+        assert progress.finished
+        assert progress.sequences is None
+    for steps, writer in enumerate(writers):
+        alone = written_alone(2, len(writer.written), len(writer.written), [steps, 1])
+        assert writer.written == alone.written
 
 
 def test_a_listener_hears_each_step_and_the_iteration_gives_all_at_the_end():
@@ -189,14 +213,14 @@ def test_a_task_that_raises_ends_alone():
     stepper = Stepper(engine.window())
 
     class Clumsy(Writer):
-        def weigh(self, row: int, logits: np.ndarray, weighted: np.ndarray) -> None:
+        def guide(self, row: int, weighted: np.ndarray) -> None:
             if len(self.written) == 2:
                 raise ZeroDivisionError("clumsy")
-            super().weigh(row, logits, weighted)
+            super().guide(row, weighted)
 
     class Hopeless(Writer):
-        def weigh(self, row: int, logits: np.ndarray, weighted: np.ndarray) -> None:
-            weighted[:] = -np.inf if len(self.written) == 3 else logits
+        def weights(self, row: int) -> np.ndarray:
+            return super().weights(row) - np.float32(np.inf if len(self.written) == 3 else 0.0)
 
     good, clumsy, hopeless = Writer(2, 9, seed=3), Clumsy(2, 9), Hopeless(1, 9)
     progresses = [begin(stepper, engine, writer, [5, 6]) for writer in (clumsy, good, hopeless)]

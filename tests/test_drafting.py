@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.drafting import LineTask, Row
+from models.drafting import LinesTask, Row
 from models.guidance import Guide
 from models.prosody import FORMS, LengthsOnly, fixed_places
 from models.prosody.parallelism import Opposites
@@ -32,7 +32,7 @@ LIKED = -np.arange(len(TOKENIZER), dtype=np.float32)
 
 def write(rows: list[Row], sampling: Sampling) -> int:
     """Write a line of every row as the engine would; returns its length."""
-    task = LineTask(
+    task = LinesTask(
         rows,
         form=WUJUE,
         guide=guide(sampling),
@@ -43,9 +43,9 @@ def write(rows: list[Row], sampling: Sampling) -> int:
     read: list[list[int]] | None = []
     steps = 0
     while read is not None:
-        weighted = np.stack([np.empty_like(LIKED)] * len(rows))
+        weighted = np.stack([LIKED + task.weights(place) for place in range(len(rows))])
         for place, row in enumerate(weighted):
-            task.weigh(place, LIKED, row)
+            task.guide(place, row)
         tokens, read = task.take(pick(weighted, sampling, task.generators), np.zeros(len(rows)))
         assert read is None or read == [[token.id] for token in tokens]
         assert [(token.line, token.position) for token in tokens] == [(tokens[0].line, steps)] * len(rows)

@@ -20,8 +20,8 @@ def fusion(arrays=None, *, poet=0.0, ngram=1.0) -> Fusion:
 
 
 def fused(model: Fusion, logits: np.ndarray, line: str) -> np.ndarray:
-    changed = logits.copy()
-    model.fuse(changed, TOKENIZER.encode(line))
+    [changed] = rows = logits[np.newaxis].copy()
+    model.fuse(rows, [TOKENIZER.encode(line)])
     return changed
 
 

@@ -25,8 +25,10 @@ def guide(*, penalty: float = 0.0, target: float | None = None) -> Guide:
 
 
 def added(guide: Guide, lines=(), line="", ids=(), logits=None) -> np.ndarray:
-    free = np.zeros(len(VOCABULARY), dtype=np.float32)
-    return guide.weights(free, free if logits is None else logits, lines, line, ids)
+    logits = np.zeros(len(VOCABULARY), dtype=np.float32) if logits is None else logits
+    weighted = logits.copy()
+    guide.guide(weighted, lines, line, ids)
+    return weighted - logits
 
 
 def mean(logits: np.ndarray, scores: np.ndarray) -> float:
@@ -86,9 +88,8 @@ def test_repetition_costs_and_a_word_may_double_its_character():
     assert np.count_nonzero(added(guide(penalty=2.0))) == 0
 
 
-def test_the_rules_weights_stay_and_are_not_changed():
-    rules = np.full(len(VOCABULARY), -np.inf, dtype=np.float32)
-    rules[3] = 0.0
-    rules.setflags(write=False)
-    weights = guide(penalty=2.0, target=0.5).weights(rules, np.zeros_like(rules), ["红山花月愁"] * 3, "", [3])
-    assert np.isfinite(weights).nonzero()[0].tolist() == [3]
+def test_what_the_rules_forbid_stays_forbidden():
+    weighted = np.full(len(VOCABULARY), -np.inf, dtype=np.float32)
+    weighted[3] = 0.0
+    guide(penalty=2.0, target=0.5).guide(weighted, ["红山花月愁"] * 3, "", [3])
+    assert np.isfinite(weighted).nonzero()[0].tolist() == [3]

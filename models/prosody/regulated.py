@@ -8,9 +8,10 @@ from models.prosody.constraint import mask_weights
 from models.prosody.forms import Form
 from models.prosody.lexicon import Lexicon, tones_of
 from models.prosody.patterns import Tone
-from models.prosody.plan import LinePlan, make_plan
+from models.prosody.plan import make_plan
 from models.prosody.readings import level_groups
 from models.prosody.rules import Rules
+from models.prosody.ways import Ways, ways_of
 
 
 class Regulated:
@@ -29,12 +30,13 @@ class Regulated:
         self.rules = rules
         self.lexicon = lexicon
         self.plan = make_plan(form, rules, lexicon)
+        self.ways = [ways_of(plans) for plans in self.plan.lines]
         self.masks = {tone: mask_weights(allowed) for tone, allowed in lexicon.tones.items()}
         self._closing: dict[tuple[object, ...], tuple[np.ndarray, np.ndarray]] = {}
 
     def begin(self) -> RegulatedWriting:
         group = self.plan.groups[0] if len(self.plan.groups) == 1 else None
-        return RegulatedWriting(self, live=self.plan.lines[0], group=group, used=self.plan.taken)
+        return RegulatedWriting(self, live=self.ways[0].all, group=group, used=self.plan.taken)
 
     def closing(
         self, *, rhymed: bool, unrhymed: bool, group: str | None, used: frozenset[str]
@@ -79,7 +81,7 @@ class RegulatedWriting:
         self,
         rules: Regulated,
         *,
-        live: tuple[LinePlan, ...],
+        live: int,
         group: str | None,
         used: frozenset[str],
         line: int = 0,
@@ -109,7 +111,7 @@ class RegulatedWriting:
     def accept(self, character: str) -> None:
         book = self._rules.lexicon.book
         tones = tones_of(book, character) if self.forced() else {book.tone_of(character)}
-        self._live = tuple(way for way in self._live if way.template[self._position] in (Tone.EITHER, *tones))
+        self._live = self._ways.fitting(self._live, self._position, tones)
         self._position += 1
         if self._position == self._rules.form.characters:
             self._end_line(character)
@@ -124,27 +126,30 @@ class RegulatedWriting:
             position=self._position,
         )
 
+    @property
+    def _ways(self) -> Ways:
+        return self._rules.ways[self._line]
+
     def _tone_asked_for(self) -> Tone:
-        asked = {way.template[self._position] for way in self._live}
-        return Tone(asked.pop()) if len(asked) == 1 else Tone.EITHER
+        return self._ways.asked_for(self._live, self._position)
 
     def _closing(self) -> tuple[np.ndarray, np.ndarray]:
         return self._rules.closing(
-            rhymed=any(way.rhymed for way in self._live),
-            unrhymed=not all(way.rhymed for way in self._live),
+            rhymed=bool(self._live & self._ways.rhymed),
+            unrhymed=bool(self._live & ~self._ways.rhymed),
             group=self._group,
             used=self._used,
         )
 
     def _end_line(self, last: str) -> None:
-        if all(way.rhymed for way in self._live):
+        if not self._live & ~self._ways.rhymed:
             self._used |= {last}
             self._group = self._group or self._group_of(last)
+        patterns = self._ways.patterns(self._live)
         self._line += 1
         self._position = 0
         if self._line < self._rules.form.lines:
-            patterns = {way.pattern for way in self._live}
-            self._live = tuple(way for way in self._rules.plan.lines[self._line] if way.pattern in patterns)
+            self._live = self._ways.of_patterns(patterns)
 
     def _group_of(self, rhyme: str) -> str:
         """The group that a first rhyme settles: of those in the plan, the one of its likeliest reading."""

@@ -120,8 +120,7 @@ class Scorer:
         first = np.empty(nats.shape, dtype=np.int64)
         for line, position, logits, ids in self.predictions(verses):
             if self._fusion is not None:
-                for row in range(len(ids)):
-                    self._fusion.fuse(logits[row], ids[row, :position])
+                self._fusion.fuse(logits, ids[:, :position].tolist())
             nats[:, line, position] = -log_softmax(logits)[np.arange(len(ids)), ids[:, position]]
             first[:, line, position] = logits.argmax(axis=-1)
         return [Scored(nats=nats[row], first=first[row]) for row in range(len(verses))]

@@ -50,8 +50,7 @@ def measure(scorer: Scorer, arrays: Mapping[str, np.ndarray], verses: Sequence[V
     for places in scorer.groups(verses):
         for _, position, logits, ids in scorer.predictions([verses[place] for place in places]):
             counted = np.zeros_like(logits)
-            for row in range(len(ids)):
-                alone.fuse(counted[row], ids[row, :position])
+            alone.fuse(counted, ids[:, :position].tolist())
             characters += len(ids)
             for poet, ngram in totals:
                 mixed = poet * logits + ngram * counted
