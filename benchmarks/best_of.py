@@ -198,7 +198,7 @@ def _full_size(folder: Path) -> Weights:
 
     shipped = open_bundle(_BUNDLES / "t5", kind="poet")
     tokenizer = CharacterTokenizer.read(shipped.file("vocab.txt"))
-    model = full_size("t5")
+    model = full_size("t5", vocabulary=len(tokenizer))
     exact = write_poet(
         model,
         tokenizer,

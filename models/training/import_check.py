@@ -31,14 +31,14 @@ _HAN = [chr(code) for code in range(0x4E00, 0x4E00 + 8_000)]
 _KEYWORDS = ("明月", "江山", "春花", "楼台", "孤舟", "秋风", "夜雨", "白云")
 
 
-def full_size(arch: str) -> PreTrainedModel:
+def full_size(arch: str, *, vocabulary: int = _SIZE) -> PreTrainedModel:
     """A model with the original's sizes and random weights."""
     torch.manual_seed(0)
     ids = {"bos_token_id": 3, "eos_token_id": 2, "pad_token_id": 0}
     if arch == "gpt2":
-        return GPT2LMHeadModel(GPT2Config(vocab_size=_SIZE, n_embd=768, n_layer=12, n_head=12, **ids))
+        return GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary, n_embd=768, n_layer=12, n_head=12, **ids))
     sizes = {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12}
-    return T5ForConditionalGeneration(T5Config(vocab_size=_SIZE, decoder_start_token_id=3, **sizes, **ids))
+    return T5ForConditionalGeneration(T5Config(vocab_size=vocabulary, decoder_start_token_id=3, **sizes, **ids))
 
 
 def save(arch: str, folder: Path) -> None:
