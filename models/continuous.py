@@ -121,12 +121,19 @@ class Stepper:
         self.stats.queued_seconds += time.monotonic() - progress.came
         if progress.task.stopped():
             progress.end()
-        else:
-            self._live.append(Live(progress, self._window.join(progress.begun)))
+            return
+        try:
+            member = self._window.join(progress.begun)
+        except BaseException as error:
+            # Neither among those that wait any more, nor in the batch: nobody else would tell it.
+            progress.end(error)
+            raise
+        self._live.append(Live(progress, member))
 
     def _release(self, live: Live, error: BaseException | None = None, *, done: bool = False) -> None:
-        self._live.remove(live)
+        # Should this fail, it is still among those that are told of it.
         live.progress.sequences = self._window.leave(live.member, keep=done and live.task.goes_on)
+        self._live.remove(live)
         live.progress.finished = done
         self.stats.failed += error is not None
         live.progress.end(error)

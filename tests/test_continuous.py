@@ -12,6 +12,7 @@ from fakes import eventually
 from models.continuous import Stepper
 from models.sampling import Sampling, generator_of
 from models.tasks import EngineStopped, Progress
+from models.window import Window
 from sand import SandEngine
 
 VOCABULARY = 50
@@ -268,6 +269,21 @@ def test_when_the_thread_dies_all_hear_of_it_and_the_next_task_starts_another():
         with pytest.raises(EngineStopped):
             list(progress)
     assert not stepper.heartbeat().pending
+    assert len(list(begin(stepper, engine, Writer(1, 3), [1]))) == 3
+
+
+@pytest.mark.parametrize(("way", "ended_by"), [("join", MemoryError), ("leave", EngineStopped)])
+def test_nobody_waits_for_rows_that_could_not_come_or_go(monkeypatch, way, ended_by):
+    engine = SandEngine(VOCABULARY)
+    stepper = Stepper(engine.window())
+
+    def fails(*_, **__):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Window, way, fails)
+        with pytest.raises(ended_by):
+            list(begin(stepper, engine, Writer(1, 3), [1]))
     assert len(list(begin(stepper, engine, Writer(1, 3), [1]))) == 3
 
 

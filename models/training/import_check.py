@@ -38,7 +38,9 @@ def full_size(arch: str, *, vocabulary: int = _SIZE) -> PreTrainedModel:
     if arch == "gpt2":
         return GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary, n_embd=768, n_layer=12, n_head=12, **ids))
     sizes = {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12}
-    return T5ForConditionalGeneration(T5Config(vocab_size=vocabulary, decoder_start_token_id=3, **sizes, **ids))
+    return T5ForConditionalGeneration(
+        T5Config(vocab_size=vocabulary, decoder_start_token_id=3, **sizes, **ids)
+    )
 
 
 def save(arch: str, folder: Path) -> None:
