@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _KEYWORDS = 6_800
 # What the original script padded every keyword to.
-_PADDED = 52
+PADDED = 52
 _SAMPLE = 40
 _BATCHES = (1, 16)
 VOCABULARY = 21_128
@@ -164,7 +164,7 @@ def _call_per_keyword() -> Callable[[], torch.Tensor]:
     from models.training.chinese_clip.model import text_features
 
     model = source().model
-    ids = torch.zeros(1, _PADDED, dtype=torch.int64)
+    ids = torch.zeros(1, PADDED, dtype=torch.int64)
     ids[0, :5] = torch.tensor([2, 900, 1_900, 2_900, 3])
     return lambda: text_features(model, ids, (ids != 0).long())
 

@@ -49,14 +49,13 @@ class Engine(Protocol):
 def open_engine(bundle: Bundle, *, provider: str = "cpu", threads: int = 0) -> Engine:
     """The engine of a poet bundle. Raises CorruptArtifact for an unknown architecture."""
     decoder = open_session(bundle.file("decoder.onnx"), provider=provider, threads=threads)
-    even = bundle.manifest.get("precision", {}).get("computed") == "int8"
     match bundle.manifest.get("architecture"):
         case "gpt2":
-            return CausalEngine(decoder, even_rows=even)
+            return CausalEngine(decoder)
         case "t5":
             encoder = open_session(bundle.file("encoder.onnx"), provider=provider, threads=threads)
             start = bundle.manifest["decoder_start_id"]
-            return EncoderDecoderEngine(encoder, decoder, start_id=start, even_rows=even)
+            return EncoderDecoderEngine(encoder, decoder, start_id=start)
         case other:
             raise CorruptArtifact(f"{bundle.path}: unknown architecture {other!r}")
 
@@ -64,10 +63,8 @@ def open_engine(bundle: Bundle, *, provider: str = "cpu", threads: int = 0) -> E
 class CausalEngine:
     """GPT2: the prompt goes through the decoder itself."""
 
-    def __init__(self, decoder: ort.InferenceSession, *, even_rows: bool = False) -> None:
-        """`even_rows` is as in Window."""
+    def __init__(self, decoder: ort.InferenceSession) -> None:
         self._decoder = decoder
-        self._even_rows = even_rows
         self.providers = decoder.get_providers()
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Decoding:
@@ -97,22 +94,15 @@ class CausalEngine:
         return caches
 
     def window(self) -> Window:
-        return Window(OnnxDecoder(self._decoder), even=self._even_rows)
+        return Window(OnnxDecoder(self._decoder))
 
 
 class EncoderDecoderEngine:
     """T5: the encoder reads the prompt, the decoder writes from a start token."""
 
     def __init__(
-        self,
-        encoder: ort.InferenceSession,
-        decoder: ort.InferenceSession,
-        *,
-        start_id: int,
-        even_rows: bool = False,
+        self, encoder: ort.InferenceSession, decoder: ort.InferenceSession, *, start_id: int
     ) -> None:
-        """`even_rows` is as in Window."""
-        self._even_rows = even_rows
         self._encoder = encoder
         self._decoder = decoder
         self._start_id = start_id
@@ -135,7 +125,7 @@ class EncoderDecoderEngine:
         return Sequences(np.array(begun), lengths, nothing, fixed, ((self._start_id,),) * len(begun))
 
     def window(self) -> Window:
-        return Window(OnnxDecoder(self._decoder), even=self._even_rows)
+        return Window(OnnxDecoder(self._decoder))
 
 
 def _to_read(prompts: Sequence[Sequence[int]]) -> tuple[list[tuple[int, ...]], list[int]]:

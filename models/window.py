@@ -32,11 +32,8 @@ class Member:
 class Window:
     """The batch. Used by one thread."""
 
-    def __init__(self, decoder: Decoder, *, even: bool = False) -> None:
-        """`even`: whether a step must have an even number of rows. ONNX Runtime takes the rows of products in
-        8 bits by twos, and adds up an odd one that is left in another order."""
+    def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._even = even
         self.clear()
 
     def __len__(self) -> int:
@@ -83,7 +80,7 @@ class Window:
 
     def step_alone(self, sequences: Sequences, ids: np.ndarray) -> tuple[np.ndarray, Sequences]:
         """A step of these sequences without the batch: logits, and the sequences after it."""
-        alone = Window(self._decoder, even=self._even)
+        alone = Window(self._decoder)
         member = alone.join(sequences)
         return alone.step(ids).copy(), alone.whole(member)
 
@@ -103,15 +100,12 @@ class Window:
 
         Returns logits, float32 (N, V), until the next step. Nothing changes if it raises.
         """
-        rows = len(self) + (len(self) % 2 if self._even else 0)
-        self._make_room(rows, int(self._lengths.max()) + 1)
-        inputs = self._fed.inputs(rows, self._caches, self._fixed)
+        self._make_room(len(self), int(self._lengths.max()) + 1)
+        inputs = self._fed.inputs(len(self), self._caches, self._fixed)
         values = {"input_ids": ids, "position_ids": self._lengths, "seqlens_k": self._lengths}
         for name, value in values.items():
-            flat = inputs[name].reshape(-1)
-            flat[: len(self)] = value
-            flat[len(self) :] = 0
-        logits = self._decoder(inputs, self._fed.caches)[: len(self)]
+            inputs[name].reshape(-1)[:] = value
+        logits = self._decoder(inputs, self._fed.caches)
         self._lengths += 1
         return logits
 

@@ -17,17 +17,14 @@ class SandEngine:
         read_rows: what each row had read, after each step.
         sizes: the rows of each step.
         poison: a step with this token among the row's fails.
-
-    `even` is as in Window.
     """
 
     providers = ("none",)
     caches = (1, 1, 1)
 
-    def __init__(self, vocabulary: int, *, poison: int = -1, even: bool = False) -> None:
+    def __init__(self, vocabulary: int, *, poison: int = -1) -> None:
         self._vocabulary = vocabulary
         self.poison = poison
-        self._even = even
         self.read_rows: list[list[int]] = []
         self.sizes: list[int] = []
 
@@ -43,7 +40,7 @@ class SandEngine:
         )
 
     def window(self) -> Window:
-        return Window(self, even=self._even)
+        return Window(self)
 
     def __call__(self, inputs: Mapping[str, np.ndarray], caches: np.ndarray) -> np.ndarray:
         [[tokens]] = np.moveaxis(caches, 1, 2)[..., 0]

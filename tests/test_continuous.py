@@ -159,18 +159,6 @@ def test_what_a_row_writes_does_not_depend_on_its_neighbours(max_rows):
     assert stepper.stats.tasks == 30
 
 
-def test_rows_come_by_twos_where_they_must():
-    engine = SandEngine(VOCABULARY, even=True)
-    stepper = Stepper(engine.window())
-    writers = [Writer(rows, 3 + 2 * rows, seed=rows) for rows in (1, 2, 3)]
-    progresses = [begin(stepper, engine, writer, [8, 9]) for writer in writers]
-    for progress in progresses:
-        list(progress)
-    assert {size % 2 for size in engine.sizes} == {0}
-    for rows, writer in enumerate(writers, 1):
-        assert writer.written == written_alone(rows, 3 + 2 * rows, rows, [8, 9]).written
-
-
 def test_tasks_join_between_two_steps():
     engine, gate = SandEngine(VOCABULARY), Gate()
     stepper = Stepper(engine.window())

@@ -1,18 +1,21 @@
-"""Weights in eight bits: a quarter of fp32 on the disk and in memory, and twice as fast for one poem.
+"""Weights in eight bits: a quarter of fp32 on the disk and in memory, and products of whole numbers.
 
-A row of weights (all that goes into one output) is cut into blocks of up to 128; each block has a scale, its
-largest weight over 127. ONNX Runtime multiplies them with activations that it rounds in the same way, block
-by block of each row (`com.microsoft.MatMulNBits`, accuracy level 4): what a row gives does not depend on the
-rows beside it. `onnxruntime.quantization.quantize_dynamic` has one scale for the activations of a whole
-batch, so that a poem would change with its neighbours. docs/learning.md has the figures.
+A row of weights (all that goes into one output) has a scale, its largest weight over 127. In the graph each
+row of activations gets one too (`_Rewriting._round`); their products are added up as integers
+(`com.microsoft.MatMulIntegerToFloat`) and both scales multiplied in. So what a row gives does not depend, to
+the last bit, on the rows beside it. `onnxruntime.quantization.quantize_dynamic` has one scale for the
+activations of a whole batch, so that a poem would change with its neighbours. docs/learning.md has the
+figures.
 
-Norms, biases, attention itself and tables whose rows do not divide into blocks stay in fp32.
+Norms, biases, attention itself and tables that nothing is multiplied with stay in fp32.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,11 +23,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 _DOMAIN = "com.microsoft"
-_BLOCKS = (128, 64, 32, 16)
-# What stands for 0 where MatMulNBits is given no zero points.
-_ZERO = 128
 _LARGEST = 127
-_ACTIVATIONS_IN_INT8 = 4
+# What stands for 0 in activations, which the quick products of ONNX Runtime want unsigned.
+_ZERO = 128
 
 
 def quantise(model: onnx.ModelProto) -> None:
@@ -41,12 +42,30 @@ def quantise(model: onnx.ModelProto) -> None:
         model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
 
 
-def blocks_of(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Float32 (N, K) as blocks, uint8 (N, K / size, size) around 128, and scales, float32 (N, K / size)"""
-    blocks = rows.reshape(len(rows), -1, size)
-    scales = np.abs(blocks).max(axis=-1) / np.float32(_LARGEST)
-    divisors = np.where(scales == 0, np.float32(1), scales)[..., None]
-    return (np.rint(blocks / divisors) + _ZERO).astype(np.uint8), scales
+def rounded(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Float32 (N, K) as int8 (N, K) and a scale for each row, float32 (N,)"""
+    scales = np.abs(rows).max(axis=-1) / np.float32(_LARGEST)
+    divisors = np.where(scales == 0, np.float32(1), scales)[:, None]
+    return np.rint(rows / divisors).astype(np.int8), scales
+
+
+_CONSTANTS = {
+    "int8.zero": np.uint8(_ZERO),
+    "int8.step": np.float32(1 / _LARGEST),
+    "int8.unsigned_zero": np.uint8(0),
+    "int8.unsigned_step": np.float32(1 / 255),
+    "int8.last": np.array([-1]),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rounded:
+    """Names of activations in eight bits, uint8, and of each row's largest number; what 1 and 0 stand for."""
+
+    rounded: str
+    largest: str
+    step: str
+    zero: str
 
 
 class _Rewriting:
@@ -57,17 +76,25 @@ class _Rewriting:
         self._weights = {weight.name: weight for weight in graph.initializer}
         self._makers = {output: node for node in graph.node for output in node.output}
         self._names: dict[str, tuple[str, str]] = {}
+        self._readers: defaultdict[str, list[onnx.NodeProto]] = defaultdict(list)
+        for node in graph.node:
+            for name in node.input:
+                self._readers[name].append(node)
+        self._rounded: dict[str, _Rounded] = {}
+        # By what comes out of a Relu whose input was not multiplied with it: each row's number.
+        self._unscaled: dict[str, str] = {}
+        for name, value in _CONSTANTS.items():
+            self.added.append(numpy_helper.from_array(value, name))
 
     def replaced(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """The nodes in the place of `node`: itself, where there is nothing to round."""
         rows = self._rows(node)
-        size = None if rows is None else next((size for size in _BLOCKS if rows.shape[1] % size == 0), None)
-        if size is None:
+        if rows is None:
             yield node
         elif node.op_type == "Gather":
-            yield from self._lookup(node, rows, size)
+            yield from self._lookup(node, rows)
         else:
-            yield from self._product(node, rows, size)
+            yield from self._product(node, rows)
 
     def _rows(self, node: onnx.NodeProto) -> np.ndarray | None:
         """A table's rows, or the weights of each output in a row; None where `node` has no such thing."""
@@ -89,52 +116,79 @@ class _Rewriting:
         before = self._constant(maker.input[0])
         return before.T if before is not None and maker.op_type == "Transpose" else before
 
-    def _stored(self, rows: np.ndarray, size: int) -> tuple[str, str]:
-        """Names of the blocks and of their scales; the same for the same rows."""
+    def _stored(self, rows: np.ndarray) -> tuple[str, str]:
+        """Names of the rows in eight bits and of their scales; the same for the same rows."""
         key = hashlib.sha256(np.ascontiguousarray(rows)).hexdigest()
         if key not in self._names:
             number = len(self._names)
-            self._names[key] = (f"int8.{number}.blocks", f"int8.{number}.scales")
-            for name, array in zip(self._names[key], blocks_of(rows, size), strict=True):
+            self._names[key] = (f"int8.{number}.rows", f"int8.{number}.scales")
+            for name, array in zip(self._names[key], rounded(rows), strict=True):
                 self.added.append(numpy_helper.from_array(array, name))
         return self._names[key]
 
-    def _product(self, node: onnx.NodeProto, rows: np.ndarray, size: int) -> Iterator[onnx.NodeProto]:
-        [out], bias = node.output, node.input[2:]
-        product = f"{out}.product" if bias else out
+    def _product(self, node: onnx.NodeProto, rows: np.ndarray) -> Iterator[onnx.NodeProto]:
+        [out], [activations, _, *bias] = node.output, node.input
+        weights, scales = self._stored(rows)
+        if activations not in self._rounded:
+            yield from self._round(activations)
+        row = self._rounded[activations]
+        yield helper.make_node("Transpose", [weights], [f"{out}.weights"], perm=[1, 0])
+        later = not bias and self._goes_through_relu(out)
+        whole = out if later else f"{out}.whole"
         yield helper.make_node(
-            "MatMulNBits",
-            [node.input[0], *self._stored(rows, size)],
-            [product],
+            "MatMulIntegerToFloat",
+            [row.rounded, f"{out}.weights", row.step, scales, row.zero],
+            [whole],
             domain=_DOMAIN,
-            N=rows.shape[0],
-            K=rows.shape[1],
-            bits=8,
-            block_size=size,
-            accuracy_level=_ACTIVATIONS_IN_INT8,
         )
+        if later:
+            self._unscaled[self._readers[out][0].output[0]] = row.largest
+            return
+        product = f"{out}.product" if bias else out
+        yield helper.make_node("Mul", [whole, row.largest], [product])
         if bias:
             yield helper.make_node("Add", [product, *bias], [out])
 
-    def _lookup(self, node: onnx.NodeProto, rows: np.ndarray, size: int) -> Iterator[onnx.NodeProto]:
-        """Rows of a table, by ids (N, T): (block − 128) × scale, blocks joined."""
+    def _goes_through_relu(self, name: str) -> bool:
+        """Whether all that reads it is a Relu, and all that reads that multiplies it with weights.
+
+        relu(s x) is s relu(x) for each row's s > 0, and rounding divides a row by its largest number anyway.
+        """
+        [reader, *others] = self._readers.get(name, [None])
+        if others or reader is None or reader.op_type != "Relu":
+            return False
+        after = self._readers.get(reader.output[0], [])
+        return bool(after) and all(self._rows(node) is not None for node in after)
+
+    def _round(self, name: str) -> Iterator[onnx.NodeProto]:
+        """Each row's largest number, and the row over it in eight bits.
+
+        A row of zeros becomes 0 / 0, rounded to some whole number, and that is multiplied with its largest
+        one, 0. What comes out of a Relu has no sign, and a bit more for its size.
+        """
+        sizes, step, zero = f"{name}.size", "int8.step", "int8.zero"
+        if name in self._makers and self._makers[name].op_type == "Relu":
+            sizes, step, zero = name, "int8.unsigned_step", "int8.unsigned_zero"
+        else:
+            yield helper.make_node("Abs", [name], [sizes])
+        row = _Rounded(rounded=f"{name}.rounded", largest=f"{name}.largest", step=step, zero=zero)
+        largest = f"{name}.unscaled" if name in self._unscaled else row.largest
+        yield helper.make_node("ReduceMax", [sizes, "int8.last"], [largest], keepdims=1)
+        yield helper.make_node("Div", [name, largest], [f"{name}.scaled"])
+        yield helper.make_node("QuantizeLinear", [f"{name}.scaled", step, zero], [row.rounded])
+        if name in self._unscaled:
+            yield helper.make_node("Mul", [largest, self._unscaled[name]], [row.largest])
+        self._rounded[name] = row
+
+    def _lookup(self, node: onnx.NodeProto, rows: np.ndarray) -> Iterator[onnx.NodeProto]:
+        """Rows of a table, by ids (N, T): whole numbers × the row's scale."""
         [out], ids = node.output, node.input[1]
-        blocks, scales = self._stored(rows, size)
-        constants = {"zero": np.float32(_ZERO), "last": np.array([-1]), "joined": np.array([0, 0, -1])}
-        names = {name: f"{out}.{name}" for name in constants}
-        self.added += [numpy_helper.from_array(np.asarray(v), names[name]) for name, v in constants.items()]
-        steps = {
-            "blocks": ("Gather", [blocks, ids]),
-            "float": ("Cast", [f"{out}.blocks"]),
-            "centred": ("Sub", [f"{out}.float", names["zero"]]),
-            "scales": ("Gather", [scales, ids]),
-            "spread": ("Unsqueeze", [f"{out}.scales", names["last"]]),
-            "scaled": ("Mul", [f"{out}.centred", f"{out}.spread"]),
-        }
-        for name, (operator, inputs) in steps.items():
-            attributes = {"to": TensorProto.FLOAT} if operator == "Cast" else {}
-            yield helper.make_node(operator, inputs, [f"{out}.{name}"], **attributes)
-        yield helper.make_node("Reshape", [f"{out}.scaled", names["joined"]], [out])
+        table, scales = self._stored(rows)
+        yield helper.make_node("Gather", [table, ids], [f"{out}.whole"])
+        yield helper.make_node("Cast", [f"{out}.whole"], [f"{out}.float"], to=TensorProto.FLOAT)
+        yield helper.make_node("Gather", [scales, ids], [f"{out}.scales"])
+        yield helper.make_node("Unsqueeze", [f"{out}.scales", "int8.last"], [f"{out}.scale"])
+        yield helper.make_node("Mul", [f"{out}.float", f"{out}.scale"], [out])
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, object]:

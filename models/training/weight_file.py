@@ -62,7 +62,7 @@ def refer_to_weights(graphs: Iterable[onnx.ModelProto], path: Path) -> None:
 
 
 def _matrices(graph: onnx.ModelProto) -> list[TensorProto]:
-    kinds = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8)
+    kinds = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8)
     return [w for w in graph.graph.initializer if len(w.dims) > 1 and w.data_type in kinds]
 
 
