@@ -15,13 +15,13 @@ code and data of the last search out of the processor's caches.
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import Any
 
 import faiss
 import numpy as np
 
 from index_builder.products import candidate_session
+from models.precision import exact_products
 
 _LEVELS = 127
 _FOUND = ("estimates", "ids", "rounded")
@@ -98,12 +98,6 @@ def _highest(rows: np.ndarray, query: np.ndarray, k: int, ids: np.ndarray) -> tu
     return scores[order], ids[order]
 
 
-@cache
 def row_levels() -> int:
-    """Levels on each side of zero that this processor multiplies exactly with 255 of a query.
-
-    Without VNNI two 8-bit products are added in 16 bits: 255 · 63 · 2 fits, 255 · 127 · 2 does not.
-    """
-    session = candidate_session(np.full((1, 64), _LEVELS, np.int8), np.ones(1, np.float32))
-    [[largest]] = session.run(["estimates"], {"q": np.ones((1, 64), np.float32), "m": np.array([1])})[0]
-    return _LEVELS if largest > 0.99 * _LEVELS * 64 else _LEVELS // 2
+    """Levels on each side of zero that this processor multiplies exactly with 255 of a query."""
+    return _LEVELS if exact_products() else _LEVELS // 2

@@ -15,6 +15,7 @@ from models import cores
 from models.batching import Batcher, Batching, Heartbeat
 from models.bundle import Bundle, CorruptArtifact
 from models.image import ImageSpec, decode_image, to_pixels
+from models.precision import graph_of
 from models.session import open_session
 from models.wordpiece import WordPiece
 
@@ -128,9 +129,17 @@ class Encoder:
 
     @classmethod
     def open(
-        cls, bundle: Bundle, *, provider: str = "cpu", threads: int = 0, batching: Batching | None = None
+        cls,
+        bundle: Bundle,
+        *,
+        provider: str = "cpu",
+        threads: int = 0,
+        int8: bool = True,
+        batching: Batching | None = None,
     ) -> Encoder:
-        """Open both towers. Raises CorruptArtifact for a manifest that describes no encoder that is known
+        """Open both towers; with `int8` pictures go through eight bits where bundle and processor can.
+
+        Raises CorruptArtifact for a manifest that describes no encoder that is known
         here, ProviderUnavailable for a provider that is not active."""
         try:
             facts = bundle.manifest["tokenizer"]
@@ -138,7 +147,7 @@ class Encoder:
             spec = ImageSpec.from_manifest(bundle.manifest["image"])
         except (LookupError, TypeError, ValueError) as error:
             raise CorruptArtifact(f"{bundle.path}: not an encoder's manifest: {error!r}") from error
-        pictures = bundle.file("image.onnx")
+        pictures = graph_of(bundle, "image", provider=provider, int8=int8)
         workers = (threads or cores.available()) if provider == "cpu" else 1
         return cls(
             bundle,

@@ -7,6 +7,7 @@ head width); for the decoder's own caches see models.decoder.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ import onnxruntime as ort
 
 from models.bundle import Bundle, CorruptArtifact
 from models.decoder import OnnxDecoder
+from models.precision import graph_of
 from models.sequences import Sequences, padded
 from models.session import open_session
 from models.window import Window
@@ -46,14 +48,19 @@ class Engine(Protocol):
         """The execution providers that are really active."""
 
 
-def open_engine(bundle: Bundle, *, provider: str = "cpu", threads: int = 0) -> Engine:
-    """The engine of a poet bundle. Raises CorruptArtifact for an unknown architecture."""
-    decoder = open_session(bundle.file("decoder.onnx"), provider=provider, threads=threads)
+def open_engine(bundle: Bundle, *, provider: str = "cpu", threads: int = 0, int8: bool = True) -> Engine:
+    """The engine of a poet bundle; `int8` is as in `graph_of`.
+
+    Raises CorruptArtifact for an unknown architecture.
+    """
+    opened = partial(open_session, provider=provider, threads=threads)
+    chosen = partial(graph_of, bundle, provider=provider, int8=int8)
+    decoder = opened(chosen("decoder"))
     match bundle.manifest.get("architecture"):
         case "gpt2":
             return CausalEngine(decoder)
         case "t5":
-            encoder = open_session(bundle.file("encoder.onnx"), provider=provider, threads=threads)
+            encoder = opened(chosen("encoder"))
             start = bundle.manifest["decoder_start_id"]
             return EncoderDecoderEngine(encoder, decoder, start_id=start)
         case other:

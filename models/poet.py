@@ -56,6 +56,7 @@ class Poet:
         *,
         provider: str = "cpu",
         threads: int = 0,
+        int8: bool = True,
         batching: Batching | None = None,
         fused: bool = True,
     ) -> None:
@@ -64,7 +65,7 @@ class Poet:
         self.architecture: str = manifest["architecture"]
         self.fingerprint = bundle.fingerprint
         self.forms: tuple[str, ...] = tuple(name for name in FORMS if name in manifest["prompt"]["forms"])
-        engine = open_engine(bundle, provider=provider, threads=threads)
+        engine = open_engine(bundle, provider=provider, threads=threads, int8=int8)
         self.providers = engine.providers
         self._tokenizer = CharacterTokenizer.read(bundle.file(manifest["tokenizer"]["vocabulary"]))
         self._template = PromptTemplate.from_manifest(manifest)
@@ -84,15 +85,17 @@ class Poet:
         *,
         provider: str = "cpu",
         threads: int = 0,
+        int8: bool = True,
         batching: Batching | None = None,
         fused: bool = True,
     ) -> Poet:
         """Open a poet bundle. Raises CorruptArtifact, ProviderUnavailable.
 
+        With `int8` it computes in eight bits where the bundle and the processor can (`models.precision`).
         Without `fused` the model writes alone, whatever n-gram model its bundle holds.
         """
         try:
-            return cls(bundle, provider=provider, threads=threads, batching=batching, fused=fused)
+            return cls(bundle, provider=provider, threads=threads, int8=int8, batching=batching, fused=fused)
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptArtifact(f"{bundle.path}: not a poet's manifest: {error!r}") from error
 

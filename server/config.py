@@ -72,6 +72,10 @@ class Config:
         metadata=about("bundle that copied lines are known by, or none", path_or_none),
     )
     provider: str = field(default="cpu", metadata=about("where models run", str, choices=("cpu", "cuda")))
+    int8: bool = field(
+        default=True,
+        metadata=about("compute in eight bits where a bundle and the processor can; on a CPU alone", boolean),
+    )
     line_choices: int = field(
         default=4,
         metadata=about("lines that each line is chosen of where a request does not say; 1 is off", int),

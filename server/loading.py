@@ -31,7 +31,11 @@ def load_snapshot(config: Config) -> Snapshot:
     """
     bundle = open_bundle(config.encoder, kind="encoder")
     encoder = Encoder.open(
-        bundle, provider=config.provider, threads=config.encoder_threads, batching=config.batching
+        bundle,
+        provider=config.provider,
+        threads=config.encoder_threads,
+        int8=config.int8,
+        batching=config.batching,
     )
     index = load_published(
         index_source(config), encoder_fingerprint=encoder.fingerprint, advice=_advice(config)
@@ -41,6 +45,7 @@ def load_snapshot(config: Config) -> Snapshot:
             open_bundle(path, kind="poet"),
             provider=config.provider,
             threads=config.poet_threads,
+            int8=config.int8,
             batching=config.batching,
         )
         for name, path in config.poet

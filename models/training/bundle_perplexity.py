@@ -88,14 +88,23 @@ class Scorer:
     """A poet bundle that scores verse in place of writing it."""
 
     def __init__(
-        self, bundle: Bundle, *, provider: str = "cpu", threads: int = 0, fused: bool = True
+        self,
+        bundle: Bundle,
+        *,
+        provider: str = "cpu",
+        threads: int = 0,
+        fused: bool = True,
+        int8: bool = True,
     ) -> None:
-        """Without `fused` the model counts alone. Raises CorruptArtifact, ProviderUnavailable."""
+        """Without `fused` the model counts alone; `int8` is as in `Poet.open`.
+
+        Raises CorruptArtifact, ProviderUnavailable.
+        """
         self.tokenizer = CharacterTokenizer.read(bundle.file("vocab.txt"))
         self._fusion = Fusion.of(bundle, line_start=self.tokenizer.eos_id) if fused else None
         self._template = PromptTemplate.from_manifest(bundle.manifest)
         self._by_line = bundle.manifest["architecture"] == "t5"
-        self._engine = open_engine(bundle, provider=provider, threads=threads)
+        self._engine = open_engine(bundle, provider=provider, threads=threads, int8=int8)
 
     def score(self, verses: Sequence[Verse], *, batch: int = _BATCH) -> list[Scored]:
         """The verses' scores, in their order; `batch` of one form and one length of prompt together."""

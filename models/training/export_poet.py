@@ -6,13 +6,14 @@
 
     fp16  rounded to fp16, and computed with in fp32 (the default)
     fp32  as they were trained
-    int8  in eight bits, in blocks with a scale each; products are computed in eight bits, all else in fp32
+    int8  in eight bits alone: products are computed in eight bits, all else in fp32
 
-Of the first two, greedy poems written with the cache are compared, id for id, with PyTorch without one. int8
-is made from an fp32 bundle that passed, and its perplexity on held-out poems, both read through ONNX Runtime,
-may be at most 1.01 times that one's. A bundle that fails is not written. One that passed gets an n-gram model
-of the training split (`models.training.fuse_poet`); last, it is evaluated on the test split, and the figures
-go into the manifest.
+Of the first two, greedy poems written with the cache are compared, id for id, with PyTorch without one; then
+they get graphs that compute in eight bits (`models.training.round_poet`). int8 is made from an fp32 bundle
+that passed. Either way the perplexity of eight bits on held-out poems, both read through ONNX Runtime, may be
+at most 1.01 times that of fp32. A bundle that fails is not written. One that passed gets an n-gram model of
+the training split (`models.training.fuse_poet`); last, it is evaluated on the test split, and the figures go
+into the manifest.
 
 fp16 and fp32 bundles hold the PyTorch weights: transformers opens the folder, and `models.training.train`
 goes on from it with `--init`.
@@ -36,7 +37,6 @@ from transformers.utils import logging
 from models.bundle import Bundle, open_bundle, sha256_of
 from models.prompt import PromptTemplate
 from models.tokenizer import CharacterTokenizer
-from models.training.bundle_perplexity import held_out, verse_of
 from models.training.bundle_weights import is_bundle
 from models.training.checkpoint import load_weights
 from models.training.config import PLACES, TrainingConfig
@@ -44,14 +44,13 @@ from models.training.corpus import load
 from models.training.dataset import ExampleMaker
 from models.training.evaluate import evaluate, keyword_sampler
 from models.training.fuse_poet import fuse, told
-from models.training.parity import ParityError, check_greedy, check_perplexity
-from models.training.poet_bundle import PRECISIONS, with_facts, write_int8, write_poet
+from models.training.parity import ParityError, check_greedy
+from models.training.poet_bundle import PRECISIONS, with_facts, with_int8, write_int8, write_poet
+from models.training.round_poet import rounded
 from models.training.validation import validate
 
 _LICENCE = "Apache-2.0; trained from scratch on poems of the npm package chinese-poetry (MIT)"
 _CORPUS = "npm chinese-poetry 2.0.1, by models.training.corpus"
-# Poems of each form on which an int8 bundle is compared.
-_COMPARED = 100
 
 
 def export(
@@ -70,19 +69,8 @@ def export(
         precision="fp32" if precision == "int8" else precision,
     )
     print(f"{check_greedy(bundle, model, corpus, prompts=prompts)} ({prompts} prompts)")
-    if precision == "int8":
-        bundle = _rounded(bundle, corpus, keywords, scratch / "int8")
-    return bundle, model, tokenizer
-
-
-def _rounded(exact: Bundle, corpus: Path, keywords: Path, out: Path) -> Bundle:
-    """The bundle in int8, with its perplexity beside the other's in the manifest."""
-    bundle, sampler = write_int8(exact, out), keyword_sampler(keywords)
-    poems = held_out(load(corpus, "validation"), per_form=_COMPARED)
-    ratio = check_perplexity(bundle, exact, [verse_of(poem, sampler) for poem in poems])
-    print(f"int8: {ratio:.4f} times fp32's perplexity on {len(poems)} poems")
-    stated = {**bundle.manifest["precision"], "perplexity_ratio": round(ratio, 5)}
-    return with_facts(bundle, out, {"precision": stated})
+    make = write_int8 if precision == "int8" else with_int8
+    return rounded(bundle, corpus, keywords, scratch / "rounded", make=make), model, tokenizer
 
 
 def _facts(run: Path, training: dict, corpus: Path, keywords: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Weights in eight bits: a quarter of fp32 on the disk and in memory, and products of whole numbers.
+"""Products of whole numbers: weights in eight bits, a quarter of fp32 on the disk and in memory.
 
 A row of weights (all that goes into one output) has a scale, its largest weight over 127. In the graph each
 row of activations gets one too (`_Rewriting._round`); their products are added up as integers
@@ -28,12 +28,16 @@ _LARGEST = 127
 _ZERO = 128
 
 
-def quantise(model: onnx.ModelProto) -> None:
+def quantise(model: onnx.ModelProto, *, when_loaded: bool = False) -> None:
     """Put the matrices that `model` multiplies with, and its tables, into eight bits, in place.
 
     A table that is also the output layer is held once. Weights may lie behind Cast and Transpose nodes.
+
+    Args:
+        when_loaded: keep the weights as they are, and add nodes that round them, which ONNX Runtime folds as
+            it loads the model: then other graphs can refer to the same weights.
     """
-    rewriting = _Rewriting(model.graph)
+    rewriting = _Rewriting(model.graph, when_loaded=when_loaded)
     nodes = [new for node in model.graph.node for new in rewriting.replaced(node)]
     _replace(model.graph.node, nodes)
     _drop_unused(model.graph)
@@ -51,10 +55,12 @@ def rounded(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 _CONSTANTS = {
     "int8.zero": np.uint8(_ZERO),
-    "int8.step": np.float32(1 / _LARGEST),
+    "int8.step": np.float32(1 / 127),
     "int8.unsigned_zero": np.uint8(0),
     "int8.unsigned_step": np.float32(1 / 255),
     "int8.last": np.array([-1]),
+    "int8.largest": np.float32(_LARGEST),
+    "int8.tiny": np.float32(1e-30),
 }
 
 
@@ -71,7 +77,8 @@ class _Rounded:
 class _Rewriting:
     """The nodes of one graph, anew; `added` are the weights that they need."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
+    def __init__(self, graph: onnx.GraphProto, *, when_loaded: bool) -> None:
+        self._when_loaded = when_loaded
         self.added: list[TensorProto] = []
         self._weights = {weight.name: weight for weight in graph.initializer}
         self._makers = {output: node for node in graph.node for output in node.output}
@@ -116,19 +123,36 @@ class _Rewriting:
         before = self._constant(maker.input[0])
         return before.T if before is not None and maker.op_type == "Transpose" else before
 
-    def _stored(self, rows: np.ndarray) -> tuple[str, str]:
-        """Names of the rows in eight bits and of their scales; the same for the same rows."""
-        key = hashlib.sha256(np.ascontiguousarray(rows)).hexdigest()
-        if key not in self._names:
-            number = len(self._names)
-            self._names[key] = (f"int8.{number}.rows", f"int8.{number}.scales")
-            for name, array in zip(self._names[key], rounded(rows), strict=True):
-                self.added.append(numpy_helper.from_array(array, name))
-        return self._names[key]
+    def _rows_of(self, rows: np.ndarray, source: str, *, turned: bool) -> Iterator[onnx.NodeProto]:
+        """The nodes that make a matrix's rows in eight bits, where they are not made or stored already.
+
+        `source` is its name in fp32, and `turned` whether its rows are columns there.
+        """
+        key = _content(rows)
+        if key in self._names:
+            return
+        name = f"int8.{len(self._names)}"
+        whole, scales = self._names[key] = f"{name}.rows", f"{name}.scales"
+        if not self._when_loaded:
+            for stored, array in zip((whole, scales), rounded(rows), strict=True):
+                self.added.append(numpy_helper.from_array(array, stored))
+            return
+        if turned:
+            yield helper.make_node("Transpose", [source], [f"{name}.turned"], perm=[1, 0])
+            source = f"{name}.turned"
+        yield helper.make_node("Abs", [source], [f"{name}.sizes"])
+        yield helper.make_node("ReduceMax", [f"{name}.sizes", "int8.last"], [f"{name}.most"], keepdims=0)
+        yield helper.make_node("Div", [f"{name}.most", "int8.largest"], [scales])
+        yield helper.make_node("Max", [scales, "int8.tiny"], [f"{name}.positive"])
+        yield helper.make_node("Unsqueeze", [f"{name}.positive", "int8.last"], [f"{name}.column"])
+        yield helper.make_node("Div", [source, f"{name}.column"], [f"{name}.scaled"])
+        yield helper.make_node("Round", [f"{name}.scaled"], [f"{name}.whole"])
+        yield helper.make_node("Cast", [f"{name}.whole"], [whole], to=TensorProto.INT8)
 
     def _product(self, node: onnx.NodeProto, rows: np.ndarray) -> Iterator[onnx.NodeProto]:
-        [out], [activations, _, *bias] = node.output, node.input
-        weights, scales = self._stored(rows)
+        [out], [activations, source, *bias] = node.output, node.input
+        yield from self._rows_of(rows, source, turned=not _attributes(node).get("transB"))
+        weights, scales = self._names[_content(rows)]
         if activations not in self._rounded:
             yield from self._round(activations)
         row = self._rounded[activations]
@@ -182,13 +206,18 @@ class _Rewriting:
 
     def _lookup(self, node: onnx.NodeProto, rows: np.ndarray) -> Iterator[onnx.NodeProto]:
         """Rows of a table, by ids (N, T): whole numbers × the row's scale."""
-        [out], ids = node.output, node.input[1]
-        table, scales = self._stored(rows)
+        [out], [source, ids] = node.output, node.input
+        yield from self._rows_of(rows, source, turned=False)
+        table, scales = self._names[_content(rows)]
         yield helper.make_node("Gather", [table, ids], [f"{out}.whole"])
         yield helper.make_node("Cast", [f"{out}.whole"], [f"{out}.float"], to=TensorProto.FLOAT)
         yield helper.make_node("Gather", [scales, ids], [f"{out}.scales"])
         yield helper.make_node("Unsqueeze", [f"{out}.scales", "int8.last"], [f"{out}.scale"])
         yield helper.make_node("Mul", [f"{out}.float", f"{out}.scale"], [out])
+
+
+def _content(rows: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(rows)).hexdigest()
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, object]:

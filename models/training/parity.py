@@ -66,7 +66,7 @@ def compare_greedy(bundle: Bundle, model: PreTrainedModel, asked: Sequence[Asked
     Where PyTorch, given what the bundle wrote before, finds each character the likeliest, it would have
     written the same. Raises ParityError where it finds another one.
     """
-    poet, reader = Poet.open(bundle, fused=False), _Reader(bundle, model)
+    poet, reader = Poet.open(bundle, fused=False, int8=False), _Reader(bundle, model)
     by_form: dict[str, list[Sequence[str]]] = defaultdict(list)
     for keywords, form in asked:
         by_form[form.name].append(keywords)
@@ -90,19 +90,21 @@ def compare_greedy(bundle: Bundle, model: PreTrainedModel, asked: Sequence[Asked
 
 
 def check_perplexity(bundle: Bundle, exact: Bundle, verses: Sequence[Verse]) -> float:
-    """A rounded bundle's perplexity over that of an exact one. Raises ParityError where it is above 1.01."""
-    difference = mean_nats(bundle, verses) - mean_nats(exact, verses)
+    """A bundle's perplexity in eight bits over one's in fp32, which may be the same bundle.
+
+    Raises ParityError where it is above 1.01.
+    """
+    difference = mean_nats(bundle, verses, int8=True) - mean_nats(exact, verses, int8=False)
     ratio = math.exp(difference)
     if not ratio <= _WORSE:
         raise ParityError(f"{bundle.name}: its perplexity is {ratio:.4f} times that of fp32")
     return ratio
 
 
-def mean_nats(bundle: Bundle, verses: Sequence[Verse]) -> float:
-    """Nats per character."""
-    every = torch.cat(
-        [torch.from_numpy(scored.nats).flatten() for scored in Scorer(bundle, fused=False).score(verses)]
-    )
+def mean_nats(bundle: Bundle, verses: Sequence[Verse], *, int8: bool) -> float:
+    """Nats per character; `int8` is as in `Poet.open`."""
+    scored = Scorer(bundle, fused=False, int8=int8).score(verses)
+    every = torch.cat([torch.from_numpy(verse.nats).flatten() for verse in scored])
     return float(every.double().mean())
 
 

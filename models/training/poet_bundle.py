@@ -1,4 +1,4 @@
-"""A poet's bundle: written from a PyTorch model, or in eight bits from another bundle.
+"""A poet's bundle: written from a PyTorch model, with graphs in eight bits beside, or in eight bits alone.
 
 With the graphs lie the weights as transformers reads them, and nothing twice: `from_pretrained` opens the
 folder, and the graphs refer to the same `model.safetensors`.
@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from models.bundle import Bundle, write_bundle
 from models.fusion import FILE as NGRAM
+from models.precision import INT8
 from models.prompt import PromptTemplate
 from models.tokenizer import CharacterTokenizer
 from models.training import int8
@@ -70,7 +71,11 @@ def write_poet(
 def write_int8(bundle: Bundle, out: Path) -> Bundle:
     """Write a bundle as another one in eight bits, without the weights that transformers reads."""
     files = {name: bundle.file(name) for name in bundle.manifest["files"]}
-    graphs = {name: onnx.load(path) for name, path in files.items() if path.suffix == ".onnx"}
+    graphs = {
+        name: onnx.load(path)
+        for name, path in files.items()
+        if path.suffix == ".onnx" and not name.endswith(INT8)
+    }
     for graph in graphs.values():
         int8.quantise(graph)
     manifest = {**bundle.manifest, "precision": {"stored": "int8", "computed": "int8"}}
@@ -81,6 +86,21 @@ def write_int8(bundle: Bundle, out: Path) -> Bundle:
             (folder / name).write_bytes(files[name].read_bytes())
         write_weights(graphs.values(), folder / _INT8_WEIGHTS)
         return _write(out, manifest, folder, (*kept, _INT8_WEIGHTS), graphs)
+
+
+def with_int8(bundle: Bundle, out: Path) -> Bundle:
+    """Write a bundle in fp32 or fp16 with further graphs, which round its weights as they are loaded."""
+    files = {name: bundle.file(name) for name in bundle.manifest["files"]}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in ("decoder", "encoder"):
+            if f"{name}.onnx" in files:
+                graph = onnx.load(files[f"{name}.onnx"])
+                int8.quantise(graph, when_loaded=True)
+                refer_to_weights([graph], files[WEIGHTS])
+                files[name + INT8] = Path(scratch) / (name + INT8)
+                files[name + INT8].write_bytes(graph.SerializeToString())
+        precision = {**bundle.manifest["precision"], "computed": "fp32, or int8 on a CPU"}
+        return write_bundle(out, {**bundle.manifest, "precision": precision}, files)
 
 
 def with_facts(bundle: Bundle, out: Path, facts: Mapping[str, Any]) -> Bundle:

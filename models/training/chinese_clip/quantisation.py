@@ -28,6 +28,7 @@ from models.training.onnx_file import drop_notes
 # A type for what shape inference does not reach.
 _FLOAT = {"DefaultTensorType": onnx.TensorProto.FLOAT}
 _PICTURES_AT_ONCE = 4
+_RESNET = ("Conv", "MatMul", "Gemm", "Relu", "Add", "AveragePool")
 _PROJECTION = "projection.weight"
 
 
@@ -39,7 +40,7 @@ def quantise(path: Path, out: Path, *, pixels: Sequence[np.ndarray] = (), extern
         external: whether weights lie in a file of their own.
     """
     if pixels:
-        _quantise_statically(path, out, pixels)
+        quantise_statically(path, out, pixels, operators=_RESNET)
     else:
         quantize_dynamic(
             path,
@@ -71,7 +72,15 @@ def _kept(path: Path) -> list[str]:
     return kept + [f"{name}_MatMul" for name in kept]
 
 
-def _quantise_statically(path: Path, out: Path, pixels: Sequence[np.ndarray]) -> None:
+def quantise_statically(
+    path: Path, out: Path, pixels: Sequence[np.ndarray], *, operators: Sequence[str]
+) -> None:
+    """Write an int8 copy of the tower at `path`, whose activations have the ranges that pictures gave.
+
+    Args:
+        pixels: float32 (3, H, W) each.
+        operators: those whose inputs and outputs are rounded.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         # Folds the batch norms into their convolutions.
         folded = Path(scratch) / "folded.onnx"
@@ -81,7 +90,7 @@ def _quantise_statically(path: Path, out: Path, pixels: Sequence[np.ndarray]) ->
             out,
             _Pictures(pixels),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "MatMul", "Gemm", "Relu", "Add", "AveragePool"],
+            op_types_to_quantize=list(operators),
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,

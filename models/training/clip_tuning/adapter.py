@@ -22,6 +22,7 @@ from torch import nn
 from models.bundle import Bundle, write_bundle
 from models.clip import Encoder
 from models.image import ImageSpec, InvalidImage, decode_image, to_pixels
+from models.precision import INT8
 from models.session import open_session
 from models.training import onnx_file
 from models.training.clip_tuning.pairs import Batch, Batches, Pair
@@ -118,7 +119,9 @@ def write_adapted(bundle: Bundle, adapter: Adapter, out: Path, facts: dict[str, 
     }
     known.pop("evaluation", None)
     with tempfile.TemporaryDirectory() as folder:
-        files = {name: bundle.file(name) for name in bundle.manifest["files"]}
+        # A tower in eight bits would be without the matrix.
+        kept = (name for name in bundle.manifest["files"] if not name.endswith(INT8))
+        files = {name: bundle.file(name) for name in kept}
         for name, linear in ((IMAGE, adapter.picture), (TEXT, adapter.text)):
             model = onnx.load(bundle.file(name))
             source = _features_of(model, bundle.name) if name == IMAGE else "vectors.before"

@@ -4,11 +4,13 @@
     python -m models.training.lite build --package package --out models/bundles/lite
     python -m models.training.lite evaluate --bundle models/bundles/lite --pictures FOLDER \\
         --keywords index_builder/data/keywords.tsv
+    python -m models.training.lite round --bundle models/bundles/lite --pictures FOLDER \\
+        --keywords index_builder/data/keywords.tsv
     python -m models.training.lite head --pictures FOLDER
 
 `build` takes about five minutes on two cores. With `--pictures` and `--keywords` it evaluates what it built
-and writes the figures into the manifest. `head` fits the second head (head.npz) again, which is only needed
-where the labelled pictures or the concepts have changed.
+and writes the figures into the manifest. `round` adds an image tower in eight bits. `head` fits the second
+head (head.npz) again, which is only needed where the labelled pictures or the concepts have changed.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from models.bundle import Bundle, open_bundle, write_bundle
 from models.clip import Encoder
 from models.diversity import DIVERSITY
 from models.training.corpus import couplets, read_package
-from models.training.lite import concepts, evaluate, export, head, pictures, space, vectors
+from models.training.lite import concepts, evaluate, export, head, pictures, rounding, space, vectors
 
 WORD_DIMENSIONS = 199
 _CORPUS = "chinese-poetry 2.0.1"
@@ -145,14 +147,21 @@ def main() -> None:
     making.add_argument("--out", type=Path, required=True)
     judging = commands.add_parser("evaluate", help="precision on the labelled set")
     judging.add_argument("--bundle", type=Path, required=True)
+    rounded = commands.add_parser("round", help="add an image tower in eight bits")
+    rounded.add_argument("--bundle", type=Path, required=True)
     fitting = commands.add_parser("head", help="fit the second head to the labelled pictures")
     fitting.add_argument("--pictures", type=Path, required=True)
-    for command in (making, judging):
-        command.add_argument("--pictures", type=Path, required=command is judging)
-        command.add_argument("--keywords", type=Path, required=command is judging)
+    for command in (making, judging, rounded):
+        command.add_argument("--pictures", type=Path, required=command is not making)
+        command.add_argument("--keywords", type=Path, required=command is not making)
     options = parser.parse_args()
     if options.command == "head":
         pictures.fit_head(options.pictures)
+        return
+    if options.command == "round":
+        words = evaluate.read_visual_keywords(options.keywords)
+        bundle = open_bundle(options.bundle, kind="encoder")
+        print(rounding.with_int8(bundle, options.pictures, words, options.bundle).manifest["int8"])
         return
     shared = None
     if options.command == "build":
