@@ -12,7 +12,7 @@ from models.batching import Batching
 from models.bundle import Bundle, CorruptArtifact
 from models.choice import LineJudge
 from models.drafting import Draft, LinesTask, PoemToken, Row
-from models.engine import open_engine
+from models.engine import Engine, open_engine
 from models.fusion import Fusion
 from models.guidance import PARALLELISM, Guide
 from models.prompt import PromptTemplate, PromptTooLong, select_keywords
@@ -50,29 +50,19 @@ class Poet:
         heartbeat: called, says how its engine fares.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        *,
-        provider: str = "cpu",
-        threads: int = 0,
-        int8: bool = True,
-        batching: Batching | None = None,
-        fused: bool = True,
-    ) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, *, batching: Batching, fused: bool) -> None:
         manifest = bundle.manifest
         self.name: str = bundle.name
         self.architecture: str = manifest["architecture"]
         self.fingerprint = bundle.fingerprint
         self.forms: tuple[str, ...] = tuple(name for name in FORMS if name in manifest["prompt"]["forms"])
-        engine = open_engine(bundle, provider=provider, threads=threads, int8=int8)
         self.providers = engine.providers
         self._tokenizer = CharacterTokenizer.read(bundle.file(manifest["tokenizer"]["vocabulary"]))
         self._template = PromptTemplate.from_manifest(manifest)
         self.subjects = tuple(self._template.subjects)
         self._line_end = self._tokenizer.id_of(EOS)
         fusion = Fusion.of(bundle, line_start=self._line_end) if fused else None
-        self._engine = SharedEngine(engine, batching or Batching(), None if fusion is None else fusion.fuse)
+        self._engine = SharedEngine(engine, batching, None if fusion is None else fusion.fuse)
         self.stats = self._engine.stats
         self.heartbeat = self._engine.heartbeat
         self._lexicons: dict[str, Lexicon] = {}
@@ -95,7 +85,8 @@ class Poet:
         Without `fused` the model writes alone, whatever n-gram model its bundle holds.
         """
         try:
-            return cls(bundle, provider=provider, threads=threads, int8=int8, batching=batching, fused=fused)
+            engine = open_engine(bundle, provider=provider, threads=threads, int8=int8)
+            return cls(bundle, engine, batching=batching or Batching(), fused=fused)
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptArtifact(f"{bundle.path}: not a poet's manifest: {error!r}") from error
 

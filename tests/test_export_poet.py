@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, T5ForConditional
 from models.bundle import Bundle, CorruptArtifact, write_bundle
 from models.engine import open_engine
 from models.poet import Poet
+from models.precision import exact_products
 from models.prosody import FORMS, Rules
 from models.sampling import Sampling
 from models.tokenizer import SPECIAL_TOKENS, CharacterTokenizer
@@ -23,7 +24,7 @@ from models.training import int8
 from models.training.architectures import new_model
 from models.training.bundle_perplexity import Scorer, Verse
 from models.training.parity import ParityError, compare_greedy
-from models.training.poet_bundle import write_int8, write_poet
+from models.training.poet_bundle import with_int8, write_int8, write_poet
 from models.training.vocabulary import template_for
 
 CHARACTERS = "关键词： 明月光山水花鸟春秋江湖舟楼台风雨云天人"
@@ -214,6 +215,22 @@ def test_scores_do_not_depend_on_the_batch(poet):
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_allclose(one.nats, other.nats, atol=1e-4)
     assert not np.allclose(together[0].nats, together[1].nats)
+
+
+def test_weights_are_rounded_alike_when_stored_and_when_loaded(poet, tmp_path):
+    both = with_int8(poet.bundle, tmp_path / "both")
+    assert both.file("model.safetensors").read_bytes() == poet.bundle.file("model.safetensors").read_bytes()
+    graphs = [name for name in poet.bundle.manifest["files"] if name.endswith(".onnx")]
+    added = [name.replace(".onnx", ".int8.onnx") for name in graphs]
+    assert set(both.manifest["files"]) == {*poet.bundle.manifest["files"], *added}
+    assert sum(both.file(name).stat().st_size for name in added) < 300_000
+    prompts = [[3, 60, 61, 5], [3, 62, 5]]
+    exact = open_engine(both, int8=False).begin(prompts).logits
+    np.testing.assert_array_equal(exact, open_engine(poet.bundle).begin(prompts).logits)
+    rounded = open_engine(both).begin(prompts).logits
+    assert not np.array_equal(rounded, exact) or not exact_products()
+    if exact_products():
+        np.testing.assert_array_equal(rounded, open_engine(poet.small).begin(prompts).logits)
 
 
 def test_rows_are_rounded_to_half_a_step():

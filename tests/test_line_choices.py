@@ -40,7 +40,7 @@ def poet(request, monkeypatch, tmp_path):
     bundle = SimpleNamespace(
         manifest=manifest, name="sand", fingerprint="0", path=tmp_path, file=lambda name: tmp_path / name
     )
-    poet = Poet(bundle)
+    poet = Poet.open(bundle)
     poet.engine = engine
     return poet
 
