@@ -42,13 +42,15 @@ class Weights:
     """The same models on both sides.
 
     Attributes:
-        sides: bundles of one encoder and one T5, by precision.
+        sides: one encoder and one T5, opened, by precision.
+        poet: the T5's bundle.
         look: pixels, float32 (1, 3, H, W), through the same image tower in eager PyTorch.
         read: a poem through the same text tower in eager PyTorch, where that is one.
         model: the same T5 in PyTorch.
     """
 
-    sides: dict[str, tuple[Bundle, Bundle]]
+    sides: dict[str, tuple[Encoder, Poet]]
+    poet: Bundle
     look: Callable[[np.ndarray], object]
     read: Callable[[str], object] | None
     model: Any
@@ -57,11 +59,11 @@ class Weights:
 class Ours:
     """Encoder, index and poet, opened."""
 
-    def __init__(self, encoder: Encoder, poet: Bundle, words: Sequence[str], vectors: np.ndarray) -> None:
+    def __init__(self, encoder: Encoder, poet: Poet, words: Sequence[str], vectors: np.ndarray) -> None:
         import faiss
 
         self._encoder = encoder
-        self._poet = Poet.open(poet)
+        self._poet = poet
         self._words = words
         self._index = faiss.IndexFlatIP(vectors.shape[1])
         self._index.add(vectors)
@@ -85,7 +87,9 @@ class Ours:
 class Original:
     """One candidate after another."""
 
-    def __init__(self, weights: Weights, encoder: Encoder, poet: Bundle) -> None:
+    def __init__(self, weights: Weights) -> None:
+        encoder, _ = weights.sides["fp32"]
+        poet = weights.poet
         self._spec = encoder._spec
         self._look = weights.look
         self._read = weights.read
@@ -137,10 +141,8 @@ def _best_of(make: Callable[[Path], Weights], timed: int) -> Result:
     picture = jpeg(1280, 800)
     with tempfile.TemporaryDirectory() as folder:
         weights = make(Path(folder))
-        sides = {name: (Encoder.open(encoder), poet) for name, (encoder, poet) in weights.sides.items()}
-        encoder, poet = sides["fp32"]
-        words, vectors = _keywords(encoder.dimension)
-        theirs = Original(weights, encoder, poet)
+        words, vectors = _keywords(weights.sides["fp32"][0].dimension)
+        theirs = Original(weights)
         with torch.inference_mode():
             theirs.candidate(picture, words, vectors)
             slow = (
@@ -150,7 +152,7 @@ def _best_of(make: Callable[[Path], Weights], timed: int) -> Result:
             )
         print(f"  original script: {slow:.1f} s for {CANDIDATES} candidates", flush=True)
         best = np.inf
-        for precision, (encoder, poet) in sides.items():
+        for precision, (encoder, poet) in weights.sides.items():
             ours = Ours(encoder, poet, words, vectors)
             ours(picture)
             fast = float(np.median([_seconds(partial(ours, picture)) for _ in range(3)]))
@@ -182,13 +184,16 @@ def _shipped(folder: Path) -> Weights:
     from transformers import T5ForConditionalGeneration
 
     from models.training.lite.export import load_classifier, look
-    from models.training.poet_bundle import write_int8
 
     classifier = load_classifier()
     t5 = open_bundle(_BUNDLES / "t5", kind="poet")
     lite = open_bundle(_BUNDLES / "lite", kind="encoder")
     return Weights(
-        sides={"fp32": (lite, t5), "int8": (lite, write_int8(t5, folder / "int8"))},
+        sides={
+            name: (Encoder.open(lite, int8=int8), Poet.open(t5, int8=int8))
+            for name, int8 in (("fp32", False), ("int8", True))
+        },
+        poet=t5,
         look=lambda pixels: look(classifier, torch.from_numpy(pixels)),
         read=None,
         model=T5ForConditionalGeneration.from_pretrained(t5.path, dtype=torch.float32),
@@ -227,7 +232,8 @@ def _full_size(folder: Path) -> Weights:
         return text_features(tower, ids, mask)
 
     return Weights(
-        sides={name: (encoders[name], poets[name]) for name in poets},
+        sides={name: (Encoder.open(encoders[name]), Poet.open(poets[name])) for name in poets},
+        poet=exact,
         look=lambda pixels: image_features(tower, torch.from_numpy(pixels)),
         read=read,
         model=model,

@@ -51,9 +51,9 @@ class Prompts:
         return self.tokenizer.encode(self._template.render(_WORDS, form=_FORM, lines=lines))
 
 
-def _ours(bundle: Bundle) -> Callable[[], object]:
+def _ours(bundle: Bundle, *, int8: bool) -> Callable[[], object]:
     # The other side has no n-gram model.
-    poet = Poet.open(bundle, threads=_THREADS, fused=False)
+    poet = Poet.open(bundle, threads=_THREADS, fused=False, int8=int8)
     return lambda: list(poet.compose(_WORDS, form=_FORM, sampling=_SAMPLING, seed=1))
 
 
@@ -143,15 +143,13 @@ def _with_tokenizer(bundle: Bundle, tokenizer: CharacterTokenizer, folder: Path)
 
 
 def _single_stream(arch: str) -> Result:
-    from models.training.poet_bundle import write_int8
-
     bundle = open_bundle(ROOT / "models" / "bundles" / arch, kind="poet")
     prompts = Prompts(bundle)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sides = {
-            "here, fp32": _ours(bundle),
-            "here, int8": _ours(write_int8(bundle, folder / "int8")),
+            "here, fp32": _ours(bundle, int8=False),
+            "here, int8": _ours(bundle, int8=True),
             "transformers generate with cache, fp32": _transformers(bundle, prompts),
             "CTranslate2, int8": _ctranslate2(bundle, prompts, folder),
         }

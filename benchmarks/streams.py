@@ -111,10 +111,14 @@ async def _measure(address: str, poet: str, line_choices: int) -> Result:
     return Result(value=fast, unit="tokens/s", ratio=fast / slow, against="the same one after another")
 
 
-def _streams(poet: str, line_choices: int = 1) -> Result:
+def _streams(poet: str, *options: str, line_choices: int = 1) -> Result:
     """32 streams of a server at once against 32 in sequence, seen by a client process."""
-    with server() as running:
+    with server(*options) as running:
         return asyncio.run(_measure(running.address, poet, line_choices))
 
 
-BENCHMARKS: dict[str, Benchmark] = {f"streams-32-{poet}": partial(_streams, poet) for poet in ("t5", "gpt2")}
+BENCHMARKS: dict[str, Benchmark] = {
+    f"streams-32-{poet}{name}": partial(_streams, poet, *options)
+    for poet in ("t5", "gpt2")
+    for name, options in (("", ()), ("-fp32", ("--no-int8",)))
+}
