@@ -223,8 +223,7 @@ def test_a_checkpoint_is_imported_in_int8(tmp_path, capsys):
     assert "times fp32's perplexity" in capsys.readouterr().out
     bundle = open_bundle(out, kind="poet")
     assert bundle.manifest["precision"]["stored"] == "int8"
-    # Of few poems by random weights: it may well be below 1.
-    assert 0.95 < bundle.manifest["precision"]["perplexity_ratio"] <= 1.01
+    assert 0.99 < bundle.manifest["precision"]["perplexity_ratio"] <= 1.01
     assert len(written(bundle, FORMS["qijue"])) == 28
 
 
