@@ -1,7 +1,7 @@
 """Products of whole numbers: weights in eight bits, a quarter of fp32 on the disk and in memory.
 
 A row of weights (all that goes into one output) has a scale, its largest weight over 127. In the graph each
-row of activations gets one too (`_Rewriting._round`); their products are added up as integers
+row of activations gets one too (`_Rewriting._rounded_rows`); their products are added up as integers
 (`com.microsoft.MatMulIntegerToFloat`) and both scales multiplied in. So what a row gives does not depend, to
 the last bit, on the rows beside it. `onnxruntime.quantization.quantize_dynamic` has one scale for the
 activations of a whole batch, so that a poem would change with its neighbours. docs/learning.md has the
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,10 +37,11 @@ def quantise(model: onnx.ModelProto, *, when_loaded: bool = False) -> None:
             it loads the model: then other graphs can refer to the same weights.
     """
     rewriting = _Rewriting(model.graph, when_loaded=when_loaded)
-    nodes = [new for node in model.graph.node for new in rewriting.replaced(node)]
-    _replace(model.graph.node, nodes)
-    _drop_unused(model.graph)
+    for node in model.graph.node:
+        rewriting.take(node)
+    _replace(model.graph.node, rewriting.nodes)
     model.graph.initializer.extend(rewriting.added)
+    _drop_unused(model.graph)
     if all(domain.domain != _DOMAIN for domain in model.opset_import):
         model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
 
@@ -75,11 +75,17 @@ class _Rounded:
 
 
 class _Rewriting:
-    """The nodes of one graph, anew; `added` are the weights that they need."""
+    """The nodes of one graph, anew.
+
+    Attributes:
+        nodes: those that were taken, or what stands in their place.
+        added: the weights that they need.
+    """
 
     def __init__(self, graph: onnx.GraphProto, *, when_loaded: bool) -> None:
         self._when_loaded = when_loaded
-        self.added: list[TensorProto] = []
+        self.nodes: list[onnx.NodeProto] = []
+        self.added = [numpy_helper.from_array(value, name) for name, value in _CONSTANTS.items()]
         self._weights = {weight.name: weight for weight in graph.initializer}
         self._makers = {output: node for node in graph.node for output in node.output}
         self._names: dict[str, tuple[str, str]] = {}
@@ -90,18 +96,16 @@ class _Rewriting:
         self._rounded: dict[str, _Rounded] = {}
         # By what comes out of a Relu whose input was not multiplied with it: each row's number.
         self._unscaled: dict[str, str] = {}
-        for name, value in _CONSTANTS.items():
-            self.added.append(numpy_helper.from_array(value, name))
 
-    def replaced(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-        """The nodes in the place of `node`: itself, where there is nothing to round."""
+    def take(self, node: onnx.NodeProto) -> None:
+        """The graph's next node: it stays, where there is nothing to round."""
         rows = self._rows(node)
         if rows is None:
-            yield node
+            self.nodes.append(node)
         elif node.op_type == "Gather":
-            yield from self._lookup(node, rows)
+            self._look_up(node, rows)
         else:
-            yield from self._product(node, rows)
+            self._multiply(node, rows)
 
     def _rows(self, node: onnx.NodeProto) -> np.ndarray | None:
         """A table's rows, or the weights of each output in a row; None where `node` has no such thing."""
@@ -123,101 +127,100 @@ class _Rewriting:
         before = self._constant(maker.input[0])
         return before.T if before is not None and maker.op_type == "Transpose" else before
 
-    def _rows_of(self, rows: np.ndarray, source: str, *, turned: bool) -> Iterator[onnx.NodeProto]:
-        """The nodes that make a matrix's rows in eight bits, where they are not made or stored already.
+    def _add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+
+    def _weights_of(self, rows: np.ndarray, source: str, *, turned: bool) -> tuple[str, str]:
+        """Names of a matrix's rows in eight bits and of their scales; the same for the same rows.
 
         `source` is its name in fp32, and `turned` whether its rows are columns there.
         """
-        key = _content(rows)
-        if key in self._names:
-            return
-        name = f"int8.{len(self._names)}"
-        whole, scales = self._names[key] = f"{name}.rows", f"{name}.scales"
-        if not self._when_loaded:
-            for stored, array in zip((whole, scales), rounded(rows), strict=True):
-                self.added.append(numpy_helper.from_array(array, stored))
-            return
-        if turned:
-            yield helper.make_node("Transpose", [source], [f"{name}.turned"], perm=[1, 0])
-            source = f"{name}.turned"
-        yield helper.make_node("Abs", [source], [f"{name}.sizes"])
-        yield helper.make_node("ReduceMax", [f"{name}.sizes", "int8.last"], [f"{name}.most"], keepdims=0)
-        yield helper.make_node("Div", [f"{name}.most", "int8.largest"], [scales])
-        yield helper.make_node("Max", [scales, "int8.tiny"], [f"{name}.positive"])
-        yield helper.make_node("Unsqueeze", [f"{name}.positive", "int8.last"], [f"{name}.column"])
-        yield helper.make_node("Div", [source, f"{name}.column"], [f"{name}.scaled"])
-        yield helper.make_node("Round", [f"{name}.scaled"], [f"{name}.whole"])
-        yield helper.make_node("Cast", [f"{name}.whole"], [whole], to=TensorProto.INT8)
+        key = hashlib.sha256(np.ascontiguousarray(rows)).hexdigest()
+        if key not in self._names:
+            name = f"int8.{len(self._names)}"
+            self._names[key] = f"{name}.rows", f"{name}.scales"
+            if self._when_loaded:
+                self._round_weights(name, source, turned=turned)
+            else:
+                for stored, array in zip(self._names[key], rounded(rows), strict=True):
+                    self.added.append(numpy_helper.from_array(array, stored))
+        return self._names[key]
 
-    def _product(self, node: onnx.NodeProto, rows: np.ndarray) -> Iterator[onnx.NodeProto]:
+    def _round_weights(self, name: str, source: str, *, turned: bool) -> None:
+        """What `rounded` does, as nodes."""
+        if turned:
+            self._add("Transpose", [source], f"{name}.turned", perm=[1, 0])
+            source = f"{name}.turned"
+        self._add("Abs", [source], f"{name}.sizes")
+        self._add("ReduceMax", [f"{name}.sizes", "int8.last"], f"{name}.most", keepdims=0)
+        self._add("Div", [f"{name}.most", "int8.largest"], f"{name}.scales")
+        self._add("Max", [f"{name}.scales", "int8.tiny"], f"{name}.positive")
+        self._add("Unsqueeze", [f"{name}.positive", "int8.last"], f"{name}.column")
+        self._add("Div", [source, f"{name}.column"], f"{name}.scaled")
+        self._add("Round", [f"{name}.scaled"], f"{name}.whole")
+        self._add("Cast", [f"{name}.whole"], f"{name}.rows", to=TensorProto.INT8)
+
+    def _multiply(self, node: onnx.NodeProto, rows: np.ndarray) -> None:
         [out], [activations, source, *bias] = node.output, node.input
-        yield from self._rows_of(rows, source, turned=not _attributes(node).get("transB"))
-        weights, scales = self._names[_content(rows)]
-        if activations not in self._rounded:
-            yield from self._round(activations)
-        row = self._rounded[activations]
-        yield helper.make_node("Transpose", [weights], [f"{out}.weights"], perm=[1, 0])
-        later = not bias and self._goes_through_relu(out)
-        whole = out if later else f"{out}.whole"
-        yield helper.make_node(
-            "MatMulIntegerToFloat",
-            [row.rounded, f"{out}.weights", row.step, scales, row.zero],
-            [whole],
-            domain=_DOMAIN,
-        )
-        if later:
-            self._unscaled[self._readers[out][0].output[0]] = row.largest
+        weights, scales = self._weights_of(rows, source, turned=not _attributes(node).get("transB"))
+        row = self._rounded_rows(activations)
+        self._add("Transpose", [weights], f"{out}.weights", perm=[1, 0])
+        relu = None if bias else self._relu_before_a_product(out)
+        whole = f"{out}.whole" if relu is None else out
+        inputs = [row.rounded, f"{out}.weights", row.step, scales, row.zero]
+        self._add("MatMulIntegerToFloat", inputs, whole, domain=_DOMAIN)
+        if relu is not None:
+            self._unscaled[relu] = row.largest
             return
         product = f"{out}.product" if bias else out
-        yield helper.make_node("Mul", [whole, row.largest], [product])
+        self._add("Mul", [whole, row.largest], product)
         if bias:
-            yield helper.make_node("Add", [product, *bias], [out])
+            self._add("Add", [product, *bias], out)
 
-    def _goes_through_relu(self, name: str) -> bool:
-        """Whether all that reads it is a Relu, and all that reads that multiplies it with weights.
+    def _relu_before_a_product(self, name: str) -> str | None:
+        """What a Relu makes of `name`, if nothing else reads that, and only products with weights read this.
 
         relu(s x) is s relu(x) for each row's s > 0, and rounding divides a row by its largest number anyway.
         """
         [reader, *others] = self._readers.get(name, [None])
         if others or reader is None or reader.op_type != "Relu":
-            return False
-        after = self._readers.get(reader.output[0], [])
-        return bool(after) and all(self._rows(node) is not None for node in after)
+            return None
+        [relu] = reader.output
+        after = self._readers.get(relu, [])
+        return relu if after and all(self._rows(node) is not None for node in after) else None
 
-    def _round(self, name: str) -> Iterator[onnx.NodeProto]:
-        """Each row's largest number, and the row over it in eight bits.
+    def _rounded_rows(self, name: str) -> _Rounded:
+        """Activations in eight bits: each row over its largest number. Made once for all that read them.
 
         A row of zeros becomes 0 / 0, rounded to some whole number, and that is multiplied with its largest
         one, 0. What comes out of a Relu has no sign, and a bit more for its size.
         """
+        if name in self._rounded:
+            return self._rounded[name]
         sizes, step, zero = f"{name}.size", "int8.step", "int8.zero"
         if name in self._makers and self._makers[name].op_type == "Relu":
             sizes, step, zero = name, "int8.unsigned_step", "int8.unsigned_zero"
         else:
-            yield helper.make_node("Abs", [name], [sizes])
+            self._add("Abs", [name], sizes)
         row = _Rounded(rounded=f"{name}.rounded", largest=f"{name}.largest", step=step, zero=zero)
         largest = f"{name}.unscaled" if name in self._unscaled else row.largest
-        yield helper.make_node("ReduceMax", [sizes, "int8.last"], [largest], keepdims=1)
-        yield helper.make_node("Div", [name, largest], [f"{name}.scaled"])
-        yield helper.make_node("QuantizeLinear", [f"{name}.scaled", step, zero], [row.rounded])
+        self._add("ReduceMax", [sizes, "int8.last"], largest, keepdims=1)
+        self._add("Div", [name, largest], f"{name}.scaled")
+        self._add("QuantizeLinear", [f"{name}.scaled", step, zero], row.rounded)
         if name in self._unscaled:
-            yield helper.make_node("Mul", [largest, self._unscaled[name]], [row.largest])
+            self._add("Mul", [largest, self._unscaled[name]], row.largest)
         self._rounded[name] = row
+        return row
 
-    def _lookup(self, node: onnx.NodeProto, rows: np.ndarray) -> Iterator[onnx.NodeProto]:
+    def _look_up(self, node: onnx.NodeProto, rows: np.ndarray) -> None:
         """Rows of a table, by ids (N, T): whole numbers × the row's scale."""
         [out], [source, ids] = node.output, node.input
-        yield from self._rows_of(rows, source, turned=False)
-        table, scales = self._names[_content(rows)]
-        yield helper.make_node("Gather", [table, ids], [f"{out}.whole"])
-        yield helper.make_node("Cast", [f"{out}.whole"], [f"{out}.float"], to=TensorProto.FLOAT)
-        yield helper.make_node("Gather", [scales, ids], [f"{out}.scales"])
-        yield helper.make_node("Unsqueeze", [f"{out}.scales", "int8.last"], [f"{out}.scale"])
-        yield helper.make_node("Mul", [f"{out}.float", f"{out}.scale"], [out])
-
-
-def _content(rows: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(rows)).hexdigest()
+        table, scales = self._weights_of(rows, source, turned=False)
+        self._add("Gather", [table, ids], f"{out}.whole")
+        self._add("Cast", [f"{out}.whole"], f"{out}.float", to=TensorProto.FLOAT)
+        self._add("Gather", [scales, ids], f"{out}.scales")
+        self._add("Unsqueeze", [f"{out}.scales", "int8.last"], f"{out}.scale")
+        self._add("Mul", [f"{out}.float", f"{out}.scale"], out)
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, object]:
