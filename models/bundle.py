@@ -50,6 +50,11 @@ class Bundle:
     def name(self) -> str:
         return self.manifest["name"]
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """Paths of all its files, by their names."""
+        return {name: self.path / name for name in self.manifest["files"]}
+
     def file(self, name: str) -> Path:
         """Path of a file that the manifest names. Raises CorruptArtifact when it names no such file."""
         if name not in self.manifest["files"]:
@@ -84,6 +89,11 @@ def write_bundle(path: Path | str, manifest: Mapping[str, Any], files: Mapping[s
         raise ValueError(f"a bundle's manifest needs {' and '.join(_REQUIRED)}")
     write_folder(path, {**manifest, "format_version": FORMAT_VERSION}, files)
     return open_bundle(path)
+
+
+def with_facts(bundle: Bundle, out: Path, facts: Mapping[str, Any]) -> Bundle:
+    """Write a bundle's files to `out`, which may be its own folder, with more entries in the manifest."""
+    return write_bundle(out, {**bundle.manifest, **facts}, bundle.files)
 
 
 def read_manifest(path: Path, *, format_version: int, check_files: bool = True) -> tuple[dict[str, Any], str]:

@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from models.bundle import Bundle, open_bundle
+from models.bundle import Bundle, open_bundle, with_facts
 from models.fusion import FILE, STEP, context_key, read_arrays
 from models.sampling import Sampling
 from models.tokenizer import CharacterTokenizer
@@ -39,7 +39,6 @@ from models.training.bundle_perplexity import Scorer
 from models.training.corpus import Poem, load
 from models.training.evaluate import ENCODER, keyword_sampler
 from models.training.fuse_poet import validation_verses, with_arrays
-from models.training.poet_bundle import with_facts
 from models.training.quality.prompts import Prompt, prompts
 from models.training.quality.writing import LINE_CHOICES, WrittenPoem, write_poems
 

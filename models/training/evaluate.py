@@ -16,14 +16,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.bundle import Bundle, open_bundle, sha256_of
+from models.bundle import Bundle, open_bundle, sha256_of, with_facts
 from models.clip import Encoder
 from models.prosody import FORMS
 from models.sampling import Sampling
 from models.training.corpus import SPLITS, load
 from models.training.keyword_sampler import KeywordSampler
 from models.training.keywords import read_keywords
-from models.training.poet_bundle import with_facts
 from models.training.quality.originality import Span
 from models.training.quality.prompts import Prompt, prompts
 from models.training.quality.report import Material, Report, measure, verse_by_form

@@ -34,7 +34,7 @@ from typing import Any
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
-from models.bundle import Bundle, open_bundle, sha256_of
+from models.bundle import Bundle, open_bundle, sha256_of, with_facts
 from models.prompt import PromptTemplate
 from models.tokenizer import CharacterTokenizer
 from models.training.bundle_weights import is_bundle
@@ -45,7 +45,7 @@ from models.training.dataset import ExampleMaker
 from models.training.evaluate import evaluate, keyword_sampler
 from models.training.fuse_poet import fuse, told
 from models.training.parity import ParityError, check_greedy
-from models.training.poet_bundle import PRECISIONS, with_facts, with_int8, write_int8, write_poet
+from models.training.poet_bundle import PRECISIONS, with_int8, write_int8, write_poet
 from models.training.round_poet import rounded
 from models.training.validation import validate
 
@@ -144,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = {} if options.no_evaluation else figures(bundle, model, tokenizer, corpus, keywords)
         facts = {"evaluation": found} if found else {}
         bundle = with_facts(bundle, options.out, facts)
-    size = sum(bundle.file(name).stat().st_size for name in bundle.manifest["files"])
+    size = sum(path.stat().st_size for path in bundle.files.values())
     print(f"{bundle.path}: {size / 1e6:.1f} MB")
     print(json.dumps(found))
     return 0

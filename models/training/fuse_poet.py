@@ -94,7 +94,7 @@ def with_arrays(
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / FILE
         np.savez_compressed(path, **arrays)
-        files = {name: bundle.file(name) for name in bundle.manifest["files"]} | {FILE: path}
+        files = bundle.files | {FILE: path}
         return write_bundle(out, {**bundle.manifest, **facts}, files)
 
 

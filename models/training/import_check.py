@@ -93,7 +93,7 @@ def _served(bundle: Bundle) -> dict[str, float]:
     list(poet.compose(_KEYWORDS[:4], form=form, sampling=Sampling(), seed=0, constraint=free))
     written = time.monotonic()
     return {
-        "bundle_mb": round(sum(bundle.file(name).stat().st_size for name in bundle.manifest["files"]) / 1e6),
+        "bundle_mb": round(sum(path.stat().st_size for path in bundle.files.values()) / 1e6),
         "open_seconds": round(opened - started, 1),
         "qijue_seconds": round(written - opened, 1),
     }

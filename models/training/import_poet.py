@@ -27,7 +27,7 @@ from typing import Any
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
-from models.bundle import Bundle
+from models.bundle import Bundle, with_facts
 from models.poet import Poet
 from models.prompt import PromptTemplate
 from models.prosody import FORMS, Rules
@@ -43,7 +43,7 @@ from models.training.foreign import (
 )
 from models.training.keywords import read_keywords
 from models.training.parity import Asked, Parity, ParityError, check_perplexity, compare_greedy
-from models.training.poet_bundle import PRECISIONS, with_facts, write_int8, write_poet
+from models.training.poet_bundle import PRECISIONS, write_int8, write_poet
 from models.wishes import OFF
 
 # The original's tokenizer drops the spaces between keywords. It knows quatrains, and no token for a form. Its

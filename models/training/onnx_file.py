@@ -15,11 +15,6 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     onnx.save(model, path)
 
 
-def shrink(path: Path) -> None:
-    """Write the model at `path` again, as `save` does."""
-    save(onnx.load(path), path)
-
-
 def store_as_fp16(model: onnx.ModelProto) -> None:
     """Keep the large fp32 weights as fp16, each with a Cast that ONNX Runtime folds when it loads the model.
 

@@ -70,43 +70,37 @@ def write_poet(
 
 def write_int8(bundle: Bundle, out: Path) -> Bundle:
     """Write a bundle as another one in eight bits, without the weights that transformers reads."""
-    files = {name: bundle.file(name) for name in bundle.manifest["files"]}
-    graphs = {
-        name: onnx.load(path)
-        for name, path in files.items()
-        if path.suffix == ".onnx" and not name.endswith(INT8)
-    }
+    graphs = _graphs(bundle)
     for graph in graphs.values():
         int8.quantise(graph)
     manifest = {**bundle.manifest, "precision": {"stored": "int8", "computed": "int8"}}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        kept = (_VOCABULARY, *(name for name in (NGRAM,) if name in files))
+        kept = [name for name in (_VOCABULARY, NGRAM) if name in bundle.files]
         for name in kept:
-            (folder / name).write_bytes(files[name].read_bytes())
+            (folder / name).write_bytes(bundle.file(name).read_bytes())
         write_weights(graphs.values(), folder / _INT8_WEIGHTS)
         return _write(out, manifest, folder, (*kept, _INT8_WEIGHTS), graphs)
 
 
 def with_int8(bundle: Bundle, out: Path) -> Bundle:
     """Write a bundle in fp32 or fp16 with further graphs, which round its weights as they are loaded."""
-    files = {name: bundle.file(name) for name in bundle.manifest["files"]}
+    files = bundle.files
     with tempfile.TemporaryDirectory() as scratch:
-        for name in ("decoder", "encoder"):
-            if f"{name}.onnx" in files:
-                graph = onnx.load(files[f"{name}.onnx"])
-                int8.quantise(graph, when_loaded=True)
-                refer_to_weights([graph], files[WEIGHTS])
-                files[name + INT8] = Path(scratch) / (name + INT8)
-                files[name + INT8].write_bytes(graph.SerializeToString())
+        for name, graph in _graphs(bundle).items():
+            int8.quantise(graph, when_loaded=True)
+            refer_to_weights([graph], bundle.file(WEIGHTS))
+            rounded = name.removesuffix(".onnx") + INT8
+            files[rounded] = Path(scratch) / rounded
+            files[rounded].write_bytes(graph.SerializeToString())
         precision = {**bundle.manifest["precision"], "computed": "fp32, or int8 on a CPU"}
         return write_bundle(out, {**bundle.manifest, "precision": precision}, files)
 
 
-def with_facts(bundle: Bundle, out: Path, facts: Mapping[str, Any]) -> Bundle:
-    """Write a bundle's files to `out`, with more entries in the manifest."""
-    files = {name: bundle.file(name) for name in bundle.manifest["files"]}
-    return write_bundle(out, {**bundle.manifest, **facts}, files)
+def _graphs(bundle: Bundle) -> dict[str, onnx.ModelProto]:
+    """The graphs in fp32, weights and all, by the names of their files."""
+    names = (name for name in bundle.files if name.endswith(".onnx") and not name.endswith(INT8))
+    return {name: onnx.load(bundle.file(name)) for name in names}
 
 
 def _save_weights(model: PreTrainedModel, folder: Path, precision: str) -> None:

@@ -15,12 +15,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from models.bundle import Bundle, open_bundle
+from models.bundle import Bundle, open_bundle, with_facts
 from models.training.bundle_perplexity import held_out, verse_of
 from models.training.corpus import load
 from models.training.evaluate import keyword_sampler
 from models.training.parity import ParityError, check_perplexity
-from models.training.poet_bundle import with_facts, with_int8
+from models.training.poet_bundle import with_int8
 
 # Poems of each form that fp32 and eight bits are compared on.
 _COMPARED = 100

@@ -238,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _told(bundle: Bundle, poems: int) -> str:
     layout = Layout(**bundle.manifest["layout"])
-    size = sum(bundle.file(name).stat().st_size for name in bundle.manifest["files"])
+    size = sum(path.stat().st_size for path in bundle.files.values())
     return (
         f"{layout.lines} lines of {poems} poems, {bundle.manifest['repeated_lines']} of them in several; "
         f"{size} bytes; of other lines {layout.false_positive_rate:.2g} at most are taken for one of them"

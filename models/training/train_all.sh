@@ -12,6 +12,7 @@ fi
     "$PYTHON" -m models.training.corpus --package "$RUNS/package" --out "$RUNS/corpus"
 "$PYTHON" -m models.training.keywords --corpus "$RUNS/corpus" --out index_builder/data/keywords.tsv
 "$PYTHON" -m models.training.sources --corpus "$RUNS/corpus" --package "$RUNS/package" --out models/bundles/sources
+# Its image tower in eight bits needs the labelled pictures too: docs/lite.md.
 "$PYTHON" -m models.training.lite build --package "$RUNS/package" --out models/bundles/lite
 # Large tensors come and go at each step: without these the allocator hands them back, and pages in new ones.
 export MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_TOP_PAD_=500000000

@@ -120,8 +120,7 @@ def write_adapted(bundle: Bundle, adapter: Adapter, out: Path, facts: dict[str, 
     known.pop("evaluation", None)
     with tempfile.TemporaryDirectory() as folder:
         # A tower in eight bits would be without the matrix.
-        kept = (name for name in bundle.manifest["files"] if not name.endswith(INT8))
-        files = {name: bundle.file(name) for name in kept}
+        files = {name: path for name, path in bundle.files.items() if not name.endswith(INT8)}
         for name, linear in ((IMAGE, adapter.picture), (TEXT, adapter.text)):
             model = onnx.load(bundle.file(name))
             source = _features_of(model, bundle.name) if name == IMAGE else "vectors.before"

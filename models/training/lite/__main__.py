@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from models.bundle import Bundle, open_bundle, write_bundle
+from models.bundle import Bundle, open_bundle, with_facts, write_bundle
 from models.clip import Encoder
 from models.diversity import DIVERSITY
 from models.training.corpus import couplets, read_package
@@ -125,16 +125,6 @@ def assess(
     return found, {**figures, "set": "models/training/lite/devset.tsv"}
 
 
-def _with_evaluation(bundle: Bundle, figures: dict[str, Any]) -> Bundle:
-    """Write the bundle again, its figures in the manifest."""
-    facts = {key: value for key, value in bundle.manifest.items() if key not in ("format_version", "files")}
-    with tempfile.TemporaryDirectory() as folder:
-        files = {name: Path(folder) / name for name in bundle.manifest["files"]}
-        for name, path in files.items():
-            path.write_bytes(bundle.file(name).read_bytes())
-        return write_bundle(bundle.path, {**facts, "evaluation": figures}, files)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m models.training.lite",
@@ -174,7 +164,7 @@ def main() -> None:
         _print(found)
         print(json.dumps(figures, ensure_ascii=False))
         if options.command == "build":
-            _with_evaluation(bundle, figures)
+            with_facts(bundle, bundle.path, {"evaluation": figures})
 
 
 def _print(found: list[evaluate.Answer]) -> None:

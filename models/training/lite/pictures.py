@@ -21,13 +21,17 @@ def spec() -> ImageSpec:
     return ImageSpec(size=export.SIZE, mean=(127 / 255,) * 3, std=(128 / 255,) * 3, views=export.VIEWS)
 
 
+def pixels_of(file: Path) -> np.ndarray:
+    """A picture file as the image tower reads it, float32 (3, V · size, size)."""
+    return to_pixels(decode_image(file.read_bytes(), draft=export.SIZE), spec())
+
+
 def features(files: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
     """Mean features (N, FEATURES) and mean class probabilities (N, CLASSES) of picture files, float32."""
     classifier = export.load_classifier()
     rows, shares = [], []
     for file in files:
-        image = decode_image(file.read_bytes(), draft=export.SIZE)
-        pixels = torch.from_numpy(np.ascontiguousarray(to_pixels(image, spec())))
+        pixels = torch.from_numpy(pixels_of(file))
         pooled, probabilities = export.look(classifier, pixels[None])
         rows.append(pooled[0].numpy())
         shares.append(probabilities[0].numpy())

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
-from models.bundle import Bundle, write_bundle
+from models.bundle import Bundle, with_facts, write_bundle
 from models.clip import Encoder
-from models.image import decode_image, to_pixels
 from models.precision import INT8
 from models.training import onnx_file
 from models.training.chinese_clip.quantisation import quantise_statically
-from models.training.lite import evaluate, export
-from models.training.lite.pictures import spec
+from models.training.lite import evaluate
+from models.training.lite.pictures import pixels_of
 
 IMAGE_INT8 = "image" + INT8
 _OPERATORS = ("Conv", "Clip", "Add")
@@ -36,36 +36,38 @@ def with_int8(bundle: Bundle, folder: Path, words: list[str], out: Path) -> Bund
     if missing:
         raise SystemExit(f"{folder}: {len(missing)} pictures are missing, {missing[0]} for one")
     with tempfile.TemporaryDirectory() as scratch:
-        files = {name: bundle.file(name) for name in bundle.manifest["files"]}
-        files[IMAGE_INT8] = Path(scratch) / IMAGE_INT8
-        quantise_statically(
-            bundle.file("image.onnx"),
-            files[IMAGE_INT8],
-            [_pixels(file) for file in calibrating],
-            operators=_OPERATORS,
+        tower = Path(scratch) / IMAGE_INT8
+        pixels = [pixels_of(file) for file in calibrating]
+        quantise_statically(bundle.file("image.onnx"), tower, pixels, operators=_OPERATORS)
+        onnx_file.save(onnx.load(tower), tower)
+        rounded = write_bundle(Path(scratch) / "bundle", bundle.manifest, bundle.files | {IMAGE_INT8: tower})
+        figures = {"calibrated_on": len(calibrating), **_figures(rounded, folder, words)}
+        return with_facts(rounded, out, {"int8": figures})
+
+
+def _figures(bundle: Bundle, folder: Path, words: list[str]) -> dict[str, Any]:
+    """What both towers find in the part `final`, and how near their vectors are."""
+    shown = [
+        photograph
+        for photograph in evaluate.read_devset(parts=("final",))
+        if (folder / photograph.name).exists()
+    ]
+    sides = {name: Encoder.open(bundle, int8=name == "int8") for name in ("fp32", "int8")}
+    texts = sides["fp32"].encode_texts(words)
+    vectors = {
+        name: np.concatenate(
+            [side.encode_pictures([(folder / photograph.name).read_bytes()]) for photograph in shown]
         )
-        onnx_file.shrink(files[IMAGE_INT8])
-        facts = {
-            key: value for key, value in bundle.manifest.items() if key not in ("format_version", "files")
-        }
-        rounded = write_bundle(Path(scratch) / "bundle", facts, files)
-        facts["int8"] = {"calibrated_on": len(calibrating), **_figures(bundle, rounded, folder, words)}
-        return write_bundle(out, facts, files)
-
-
-def _pixels(file: Path) -> np.ndarray:
-    return to_pixels(decode_image(file.read_bytes(), draft=export.SIZE), spec())
-
-
-def _figures(exact: Bundle, rounded: Bundle, folder: Path, words: list[str]) -> dict[str, Any]:
-    """What both find in the part `final`, and how near their vectors are."""
-    files = [folder / photograph.name for photograph in evaluate.read_devset(parts=("final",))]
-    pictures = [file.read_bytes() for file in files if file.exists()]
-    sides = {"fp32": Encoder.open(exact, int8=False), "int8": Encoder.open(rounded)}
-    vectors = [np.concatenate([side.encode_pictures([one]) for one in pictures]) for side in sides.values()]
-    cosines = np.sum(vectors[0] * vectors[1], axis=1)
-    found = {
-        name: evaluate.summary(evaluate.answers(side, words, folder, parts=("final",)))
         for name, side in sides.items()
     }
+    found = {
+        name: evaluate.summary(
+            [
+                evaluate.answer(photograph, words, texts, row)
+                for photograph, row in zip(shown, rows, strict=True)
+            ]
+        )
+        for name, rows in vectors.items()
+    }
+    cosines = np.vecdot(*vectors.values())
     return {"cosine": round(float(cosines.mean()), 5), "lowest": round(float(cosines.min()), 5), **found}
