@@ -86,8 +86,8 @@ def percentile(values: Iterable[float], share: float) -> float:
     return ordered[int(share * (len(ordered) - 1))]
 
 
-async def _measure(address: str, poet: str, line_choices: int) -> Result:
-    requests = [wish(number, poet=poet, line_choices=line_choices) for number in range(STREAMS)]
+async def _measure(address: str, poet: str) -> Result:
+    requests = [wish(number, poet=poet, line_choices=1) for number in range(STREAMS)]
     async with grpc.aio.insecure_channel(address) as channel:
         stub = pb_grpc.PoemServiceStub(channel)
         await at_once(stub, requests, 4)
@@ -111,10 +111,10 @@ async def _measure(address: str, poet: str, line_choices: int) -> Result:
     return Result(value=fast, unit="tokens/s", ratio=fast / slow, against="the same one after another")
 
 
-def _streams(poet: str, *options: str, line_choices: int = 1) -> Result:
+def _streams(poet: str, *options: str) -> Result:
     """32 streams of a server at once against 32 in sequence, seen by a client process."""
     with server(*options) as running:
-        return asyncio.run(_measure(running.address, poet, line_choices))
+        return asyncio.run(_measure(running.address, poet))
 
 
 BENCHMARKS: dict[str, Benchmark] = {

@@ -139,8 +139,9 @@ class Encoder:
     ) -> Encoder:
         """Open both towers; with `int8` pictures go through eight bits where bundle and processor can.
 
-        Raises CorruptArtifact for a manifest that describes no encoder that is known
-        here, ProviderUnavailable for a provider that is not active."""
+        Raises CorruptArtifact for a manifest that describes no encoder that is known here,
+        ProviderUnavailable for a provider that is not active.
+        """
         try:
             facts = bundle.manifest["tokenizer"]
             tokenizer = _TOKENIZERS[facts["type"]](bundle, facts)

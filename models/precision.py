@@ -17,14 +17,19 @@ _TERMS = 64
 
 
 def graph_of(bundle: Bundle, name: str, *, provider: str, int8: bool) -> Path:
-    """The file of a bundle's graph `name`, the one in eight bits where there is one and it is of use.
+    """The file of a bundle's graph `name`; with `int8` the one in eight bits, if there is one that is of use.
 
-    CUDA has no kernels for it. Raises CorruptArtifact where there is none at all.
+    Raises CorruptArtifact where there is none at all.
     """
     rounded = name + INT8
-    if int8 and provider == "cpu" and rounded in bundle.manifest["files"] and exact_products():
+    if int8 and rounded in bundle.manifest["files"] and is_of_use(provider):
         return bundle.file(rounded)
     return bundle.file(f"{name}.onnx")
+
+
+def is_of_use(provider: str) -> bool:
+    """Whether eight bits serve here: CUDA has no kernels for them, and not every CPU is exact."""
+    return provider == "cpu" and exact_products()
 
 
 @cache

@@ -18,7 +18,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from image2poem.v1 import index_admin_service_pb2_grpc, poem_service_pb2_grpc
-from models.precision import exact_products
+from models.precision import is_of_use
 from models.tasks import EngineStopped
 from server import telemetry, tokens, transport
 from server.admission import Draining
@@ -148,7 +148,7 @@ class App:
             address=self.address,
             metrics=self.observability.metrics_address or "none",
             **facts(snapshot),
-            int8=self._config.int8 and exact_products(),
+            int8=self._config.int8 and is_of_use(self._config.provider),
             seconds=time.perf_counter() - started,
         )
 

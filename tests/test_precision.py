@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ import pytest
 from models import precision
 from models.bundle import Bundle, open_bundle, write_bundle
 from models.clip import Encoder
+from models.poet import Poet
 from models.precision import exact_products, graph_of
+from server import loading
 from server.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,8 +71,22 @@ def test_this_processor_is_tried_out() -> None:
     assert exact_products()
 
 
-def test_the_server_takes_them_unless_told_otherwise() -> None:
-    assert Config().int8
+@pytest.mark.parametrize(("options", "int8"), [({}, True), ({"int8": False}, False)])
+def test_the_server_takes_them_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, bool], int8: bool
+) -> None:
+    asked: list[bool] = []
+
+    def opened(_: object, **wishes: Any) -> SimpleNamespace:
+        asked.append(wishes["int8"])
+        return SimpleNamespace(fingerprint="0")
+
+    monkeypatch.setattr(Encoder, "open", opened)
+    monkeypatch.setattr(Poet, "open", opened)
+    monkeypatch.setattr(loading, "load_published", lambda *_, **__: None)
+    loading.load_snapshot(Config(**options))
+    # The encoder and two poets.
+    assert asked == [int8] * 3
 
 
 @pytest.mark.parametrize("picture", ["pavilion.jpg", "flower.jpg"])
